@@ -43,9 +43,9 @@ pub(crate) async fn throughput() -> Result<Figure> {
     let (mut slow, mut fast) = (Vec::new(), Vec::new());
     for _ in 0..1000 {
         for (rig, times) in [(&durable, &mut slow), (&memory, &mut fast)] {
-            let begun = Instant::now();
+            let started = Instant::now();
             rig.run(NO_OP).await?;
-            times.push(begun.elapsed());
+            times.push(started.elapsed());
         }
     }
     durable.stop().await?;

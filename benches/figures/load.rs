@@ -36,9 +36,9 @@ pub(crate) async fn sequential() -> Result<Figure> {
         let of_bare = bare.round_trips(BLOCK).await?;
         let mut times = Vec::with_capacity(BLOCK);
         for _ in 0..BLOCK {
-            let begun = Instant::now();
+            let started = Instant::now();
             rig.run(NO_OP).await?;
-            times.push(begun.elapsed());
+            times.push(started.elapsed());
         }
         // The first tenth warms up.
         if block >= BLOCKS / 10 {
@@ -124,9 +124,9 @@ pub(crate) async fn sleeps() -> Result<Figure> {
     let rig = Rig::start().await?;
     let mut spans = Vec::new();
     for _ in 0..ROUNDS {
-        let begun = Instant::now();
+        let started = Instant::now();
         rig.run_many(sync_sleep::STUB.name(), &json!({ "seconds": 0.1 }), 200).await?;
-        spans.push(begun.elapsed().as_secs_f64());
+        spans.push(started.elapsed().as_secs_f64());
     }
     rig.stop().await?;
     Ok(Figure {
@@ -149,10 +149,10 @@ pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
     let rig = Rig::start().await?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..2 * ROUNDS {
-        let begun = Instant::now();
+        let started = Instant::now();
         rig.run_many(cpu_heavy::STUB.name(), &json!({ "limit": LIMIT }), CONCURRENT).await?;
-        ours.push(begun.elapsed().as_secs_f64());
-        let begun = Instant::now();
+        ours.push(started.elapsed().as_secs_f64());
+        let started = Instant::now();
         let (sender, done) = std::sync::mpsc::channel();
         for _ in 0..CONCURRENT {
             let sender = sender.clone();
@@ -163,7 +163,7 @@ pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
         drop(sender);
         let counted = tokio::task::spawn_blocking(move || done.iter().filter(Result::is_ok).count()).await?;
         (counted == CONCURRENT).then_some(()).context("the bare pool did not complete its work")?;
-        bare.push(begun.elapsed().as_secs_f64());
+        bare.push(started.elapsed().as_secs_f64());
     }
     rig.stop().await?;
     let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();

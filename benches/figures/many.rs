@@ -88,17 +88,17 @@ pub(crate) async fn bulk_trigger() -> Result<Figure> {
     let rig = Rig::start().await?;
     let (mut single, mut bulk) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let begun = Instant::now();
+        let started = Instant::now();
         for _ in 0..TRIGGERS {
             rig.client.run_no_wait(&NO_OP_STUB, &Nothing {}).await?;
         }
-        single.push(begun.elapsed().as_secs_f64());
-        let begun = Instant::now();
+        single.push(started.elapsed().as_secs_f64());
+        let started = Instant::now();
         let items = std::iter::repeat_n(&Nothing {}, TRIGGERS);
         for outcome in rig.client.run_many_no_wait(&NO_OP_STUB, items).await {
             outcome?;
         }
-        bulk.push(begun.elapsed().as_secs_f64());
+        bulk.push(started.elapsed().as_secs_f64());
     }
     rig.stop().await?;
     let ratios: Vec<f64> = single.iter().zip(&bulk).map(|(single, bulk)| single / bulk).collect();

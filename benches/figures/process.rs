@@ -34,7 +34,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a command in a folder and waits for its banner. Returns the duration, too.
     pub(crate) async fn start(command: &mut Command, folder: &Path) -> Result<(Self, Duration)> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut child = command
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -52,7 +52,7 @@ impl Process {
                 None => anyhow::bail!("the worker ended before its banner:\n{}", output.join("\n")),
             }
         }
-        let took = begun.elapsed();
+        let took = started.elapsed();
         let reading = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok((Self { child, _stderr: tokio_util::task::AbortOnDropHandle::new(reading) }, took))
     }

@@ -100,9 +100,9 @@ impl Rig {
 
     /// Measures no-op runs per second, triggered in bulk, from their trigger to their outcomes.
     pub(crate) async fn no_ops_per_second(&self, count: usize) -> Result<f64> {
-        let begun = Instant::now();
+        let started = Instant::now();
         self.run_many(NO_OP, &serde_json::json!({}), count).await?;
-        Ok(count as f64 / begun.elapsed().as_secs_f64())
+        Ok(count as f64 / started.elapsed().as_secs_f64())
     }
 
     pub(crate) async fn stop(self) -> Result<()> {
@@ -121,7 +121,7 @@ impl Rig {
         }
         let input = serde_json::json!({});
         let runs = trigger_many(&self.client, task, &input, count).await?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let worker = self.worker.insert(start_worker(&self.worker_config).await?);
         let ended = |worker: &RunningWorker| {
             let stats = worker.stats();
@@ -136,7 +136,7 @@ impl Rig {
         timeout(QUEUE_TIMEOUT, all).await.with_context(|| {
             format!("{count} queued runs have not ended within {}", readable_duration(QUEUE_TIMEOUT))
         })?;
-        let took = begun.elapsed();
+        let took = started.elapsed();
         wait_for_all(&runs).await?;
         Ok(took)
     }

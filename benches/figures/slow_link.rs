@@ -37,9 +37,9 @@ pub(crate) async fn measure() -> Result<Figure> {
     rig.run(NO_OP).await?;
     let mut runs = Vec::with_capacity(SAMPLES);
     for _ in 0..SAMPLES {
-        let begun = Instant::now();
+        let started = Instant::now();
         rig.run(NO_OP).await?;
-        runs.push(begun.elapsed());
+        runs.push(started.elapsed());
     }
     rig.stop().await?;
     drop(proxy);

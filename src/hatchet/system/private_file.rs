@@ -233,7 +233,7 @@ mod tests {
         (dir, file)
     }
 
-    /// The reason for which each function that opens an existing file rejects this file.
+    /// The reason for which each function that opens an existing file refuses this file.
     fn refusal(file: &Path) -> Untrusted {
         let reasons = [read(file, LIMIT).err(), open(file).err(), secure(file).err(), open_or_create(file).err()];
         let reasons = reasons.map(|error| Untrusted::of(&error.unwrap()).unwrap());
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn file_over_the_limit_is_rejected() {
+    fn file_over_the_limit_is_refused() {
         let (_dir, file) = folder();
         assert_eq!(Untrusted::of(&read(&file, 2).unwrap_err()), Some(Untrusted::TooLarge(2)));
         // A sparse file. Reading all of it would take 4 GiB of memory.
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn special_file_is_rejected_without_blocking() {
+    fn special_file_is_refused_without_blocking() {
         let (dir, file) = folder();
         fs::remove_file(&file).unwrap();
         make_fifo(&file);
@@ -289,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn hard_linked_file_is_rejected() {
+    fn hard_linked_file_is_refused() {
         let (dir, file) = folder();
         fs::hard_link(&file, dir.path().join("elsewhere")).unwrap();
         assert_eq!(refusal(&file), Untrusted::Links(2));
     }
 
     #[test]
-    fn file_writable_by_others_is_rejected() {
+    fn file_writable_by_others_is_refused() {
         let (_dir, file) = folder();
         for mode in [0o620, 0o602, 0o666] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn file_of_another_owner_is_rejected() {
+    fn file_of_another_owner_is_refused() {
         let (dir, file) = folder();
         let user = rustix::process::geteuid().as_raw();
         // Only root can change the owner of a file.

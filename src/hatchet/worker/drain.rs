@@ -60,11 +60,11 @@ pub(super) async fn drain(
     intake_stopped: &CancellationToken,
     grace: Duration,
 ) -> DrainOutcome {
-    let begun = Instant::now();
+    let started = Instant::now();
     stop_intake(resources, &states.workers(), intake_stopped).await;
 
-    let grace = if intake_stopped.is_cancelled() { limit_grace(grace, begun) } else { grace };
-    let remaining = grace.saturating_sub(begun.elapsed());
+    let grace = if intake_stopped.is_cancelled() { limit_grace(grace, started) } else { grace };
+    let remaining = grace.saturating_sub(started.elapsed());
     if timeout(remaining, wait_until_idle(&resources.table)).await.is_ok() || resources.table.len() == 0 {
         return DrainOutcome::default();
     }
@@ -101,9 +101,9 @@ async fn stop_intake(
     intake_stopped.cancel();
 }
 
-/// Limits the grace period after the streams were closed. The time since `begun` does not count towards the limit.
-fn limit_grace(grace: Duration, begun: Instant) -> Duration {
-    let limit = MAX_CLOSED_STREAM_GRACE + begun.elapsed();
+/// Limits the grace period after the streams were closed. The time since `started` does not count towards the limit.
+fn limit_grace(grace: Duration, started: Instant) -> Duration {
+    let limit = MAX_CLOSED_STREAM_GRACE + started.elapsed();
     if grace <= limit {
         return grace;
     }
@@ -240,14 +240,14 @@ mod tests {
             let key = (RunId::random(), 0);
             assert!(resources.table.insert(key, attempt.clone()));
             let states = states(&resources);
-            let (begun, intake_stopped) = (Instant::now(), CancellationToken::new());
+            let (started, intake_stopped) = (Instant::now(), CancellationToken::new());
             let draining = tokio::spawn({
                 let (resources, intake_stopped) = (resources.clone(), intake_stopped.clone());
                 async move { drain(&resources, &states, &intake_stopped, grace).await }
             });
             assert_eq!(attempt.canceller.cancelled().await, CancelReason::Shutdown);
             assert!(intake_stopped.is_cancelled(), "the stream is closed");
-            assert_eq!(begun.elapsed(), cancelled_after);
+            assert_eq!(started.elapsed(), cancelled_after);
             resources.table.remove(key);
             let outcome = draining.await.unwrap();
             assert_eq!((outcome.cancelled, outcome.still_running), (vec![format!("long ({})", key.0)], Vec::new()));

@@ -129,7 +129,7 @@ async fn call(link: Link, path: PathAndQuery, streams: bool, message: Vec<u8>) -
         return client.unary(Request::new(message), path, Raw).await.map(drop);
     }
     let mut responses = client.streaming(Request::new(tokio_stream::once(message)), path, Raw).await?.into_inner();
-    // Most streams stay silent; a rejected stream ends with its headers or immediately after.
+    // Most streams stay silent; a refused stream ends with its headers or immediately after.
     match tokio::time::timeout(std::time::Duration::from_millis(2), responses.message()).await {
         Ok(response) => response.map(drop),
         Err(_) => Ok(()),

@@ -11,23 +11,23 @@ use serde_json::json;
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_rejected};
+use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_refused};
 
-/// Returns whether the engine supports labels. Asserts that an engine without them rejects requests with labels.
+/// Returns whether the engine supports labels. Asserts that an engine without them refuses requests with labels.
 async fn labels_are_supported(target: &Target) -> bool {
-    if !target.deviates(Deviation::LabelsAreRejected) {
+    if !target.deviates(Deviation::LabelsAreRefused) {
         return true;
     }
     let desired = DesiredWorkerLabels { str_value: Some("x".to_owned()), ..Default::default() };
     let mut definition = target.definition("labels");
     definition.tasks[0].worker_labels = [("kind".to_owned(), desired.clone())].into();
-    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
+    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
     let workflow = target.workflow("plain").await;
     let request = TriggerWorkflowRequest {
         desired_worker_labels: [("kind".to_owned(), desired)].into(),
         ..workflow.request(json!({}))
     };
-    assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
+    assert_refused(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
     false
 }
 

@@ -36,7 +36,7 @@ pub(super) struct RunDisplay {
     /// Whether the elapsed time is shown while waiting.
     shows_elapsed: bool,
     task: Option<NamedTask>,
-    began: Instant,
+    started: Instant,
     /// The latest status shown.
     status: Option<RunStatus>,
     was_running: bool,
@@ -59,7 +59,7 @@ impl RunDisplay {
                 && io::stdout().is_terminal()
                 && can_draw_rows(),
             task,
-            began: Instant::now(),
+            started: Instant::now(),
             status: None,
             was_running: false,
             was_triggered: false,
@@ -191,8 +191,8 @@ impl RunDisplay {
             return std::future::pending().await;
         }
         match self.status {
-            Some(status) => line.update(self.began, &status).await,
-            None => line.update(self.began, &"waiting").await,
+            Some(status) => line.update(self.started, &status).await,
+            None => line.update(self.started, &"waiting").await,
         }
     }
 
@@ -267,7 +267,7 @@ impl RunDisplay {
     }
 
     fn print(&self, text: &str) -> Result<(), Exit> {
-        let line = format!("{}  {text}", format_elapsed(self.began.elapsed()));
+        let line = format!("{}  {text}", format_elapsed(self.started.elapsed()));
         if self.events_are_data {
             return print_line(line);
         }

@@ -16,7 +16,7 @@ use crate::{
 /// A validated report of a worker about an attempt.
 #[derive(Debug, Clone)]
 pub(crate) enum AttemptReport {
-    /// The worker has received or begun the attempt. The stage does not change: an attempt is running from its assignment
+    /// The worker has received or started the attempt. The stage does not change: an attempt is running from its assignment
     /// on.
     Acknowledged,
     /// The attempt has an output: JSON text, or empty.

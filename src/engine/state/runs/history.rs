@@ -37,9 +37,9 @@ pub(crate) struct HistoryEvent {
 pub(crate) enum HistoryEventKind {
     Queued,
     Assigned(WorkerId),
-    /// The worker reported that the attempt has begun.
+    /// The worker reported that the attempt has started.
     Started,
-    /// The attempt completed. Its output is that of the task while no later attempt has begun.
+    /// The attempt completed. Its output is that of the task while no later attempt has started.
     Finished,
     Failed(Arc<str>),
     TimedOut(Arc<str>),

@@ -19,7 +19,7 @@ pub(crate) struct ReorderBuffer {
     buffered: BTreeMap<i64, Arc<str>>,
     /// Ends the wait for the gap; set while chunks are buffered.
     pub(crate) timer: Option<TimerKey>,
-    /// Whether the attempt began before a restart, so that the index of its next chunk is unknown.
+    /// Whether the attempt started before a restart, so that the index of its next chunk is unknown.
     is_resumed: bool,
 }
 

@@ -99,10 +99,10 @@ async fn run_body(
     run_log::started(&assignment.info);
     let mut body = RunningBody::start(resources, task, input, ctx.clone(), &attempt.poll_clock);
     let (ended, body_ended) = oneshot::channel::<()>();
-    let begun = Instant::now();
+    let started = Instant::now();
     let supervised = async {
         let report = supervise(resources, assignment, task, &mut body, canceller).await;
-        let duration = begun.elapsed();
+        let duration = started.elapsed();
         resources.counters.record_duration(task, duration);
         let _ = ended.send(());
         (report, Some(duration))

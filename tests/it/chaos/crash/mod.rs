@@ -42,9 +42,9 @@ async fn acknowledged_changes_survive_every_kill() {
         tokio::time::sleep(Duration::from_millis(load::random(if cycle % 4 == 0 { 30 } else { 400 }))).await;
         engine.kill();
         within(30, "the load ends after the kill", load).await.unwrap();
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         engine = workspace.engine();
-        restarts.push(begun.elapsed());
+        restarts.push(started.elapsed());
         assert_eq!(workspace.handshake().grpc_address, target.address(), "the same address");
         acknowledged.check(&target, false).await;
         assert!(!working.is_finished(), "the worker has ended");
