@@ -54,7 +54,7 @@ pub(crate) async fn measure_overhead() -> Result<[Figure; 3]> {
             limit: format!("{small:.1} us at 1,000"),
             value: large / small,
             target: Target::AtMost(1.2, " x"),
-            notes: vec![format!("all on the same cores: 100,000 runs ended at {slow:.0}/s, 1,000 at {fast:.0}/s")],
+            notes: vec![format!("all on the same cores: 100,000 runs finished at {slow:.0}/s, 1,000 at {fast:.0}/s")],
         },
         Figure {
             number: 12,

@@ -125,7 +125,7 @@ impl Rig {
         let worker = self.worker.insert(start_worker(&self.worker_config).await?);
         let ended = |worker: &RunningWorker| {
             let stats = worker.stats();
-            let ended = stats.tasks.get(task).map_or(0, |task| task.ended.values().sum::<u64>());
+            let ended = stats.tasks.get(task).map_or(0, |task| task.finished.values().sum::<u64>());
             stats.attempts == 0 && ended >= count as u64
         };
         let all = async {
@@ -134,7 +134,7 @@ impl Rig {
             }
         };
         timeout(QUEUE_TIMEOUT, all).await.with_context(|| {
-            format!("{count} queued runs have not ended within {}", readable_duration(QUEUE_TIMEOUT))
+            format!("{count} queued runs have not finished within {}", readable_duration(QUEUE_TIMEOUT))
         })?;
         let took = started.elapsed();
         wait_for_all(&runs).await?;

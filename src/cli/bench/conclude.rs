@@ -53,7 +53,7 @@ impl Conclusion<'_> {
             EndReason::Interrupted => {
                 let advice = if all.unconfirmed > 0 { self.unconfirmed_advice() } else { self.continue_advice() };
                 return Err(Exit::interrupted(format!(
-                    "interrupted: {open} of {} runs have not ended. {advice}",
+                    "interrupted: {open} of {} runs have not finished. {advice}",
                     all.total
                 )));
             }
@@ -61,7 +61,10 @@ impl Conclusion<'_> {
             EndReason::TimedOut if all.unconfirmed > 0 => return Err(self.unconfirmed()),
             EndReason::TimedOut => {
                 let advice = self.continue_advice();
-                return Err(Exit::timed_out(format!("{open} of {} runs have not ended in time. {advice}", all.total)));
+                return Err(Exit::timed_out(format!(
+                    "{open} of {} runs have not finished in time. {advice}",
+                    all.total
+                )));
             }
             EndReason::Completed => {}
         }
@@ -91,7 +94,7 @@ impl Conclusion<'_> {
         ))
     }
 
-    /// The advice for runs that have not ended.
+    /// The advice for runs that have not finished.
     fn continue_advice(&self) -> String {
         let prefix = self.prefix;
         if self.result.summary.dedupe.on {

@@ -49,7 +49,7 @@ pub struct DrainOutcome {
     pub cancelled: Vec<String>,
     /// Attempts whose body ignored its cancellation and was still running at the end.
     pub still_running: Vec<String>,
-    /// Attempts whose body had ended and whose outcome the engine had not acknowledged at the end.
+    /// Attempts whose body had finished and whose outcome the engine had not acknowledged at the end.
     pub unreported: Vec<String>,
 }
 
@@ -214,7 +214,7 @@ mod tests {
             assert!(resources.table.insert(key, attempt.clone()));
             (key, attempt, format!("{task} ({})", key.0))
         });
-        reporting.1.set_body_ended();
+        reporting.1.set_body_finished();
         let states = states(&resources);
         let draining = tokio::spawn({
             let resources = resources.clone();
@@ -222,7 +222,7 @@ mod tests {
         });
         ending.1.canceller.cancelled().await;
         // Its body ends, and its outcome is never acknowledged.
-        ending.1.set_body_ended();
+        ending.1.set_body_finished();
         let outcome = draining.await.unwrap();
         assert_eq!(outcome.cancelled, [ending.2.clone(), ignoring.2.clone()]);
         assert_eq!(outcome.still_running, [ignoring.2]);

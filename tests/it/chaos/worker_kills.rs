@@ -81,7 +81,7 @@ fn check(lines: &[Line], killed: &HashMap<u32, u64>, runs: usize) -> usize {
             repeats += 1;
             let died = killed.get(&earlier.process).unwrap_or_else(|| panic!("its worker was not killed: {earlier:?}"));
             if let Some(end) = ends.get(&(earlier.run.as_str(), earlier.attempt)) {
-                assert!(end.at + REPORTING > *died, "the attempt had ended long before the kill: {end:?}, {died}");
+                assert!(end.at + REPORTING > *died, "the attempt had finished long before the kill: {end:?}, {died}");
             }
         }
     }

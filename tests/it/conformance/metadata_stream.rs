@@ -221,7 +221,7 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
         }
     }
     worker.complete(&first_action, "{}").await;
-    while next().await.kind != RunEventKind::RunEnded {}
+    while next().await.kind != RunEventKind::RunFinished {}
     for index in 10..40 {
         send(&long, index).await;
     }
@@ -229,7 +229,7 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
     let ended = loop {
         match next().await {
             RunEvent { kind: RunEventKind::Chunk { text, .. }, .. } => of_long.push(number(&text)),
-            RunEvent { kind: RunEventKind::RunEnded, run, .. } => break run,
+            RunEvent { kind: RunEventKind::RunFinished, run, .. } => break run,
             _ => {}
         }
     };

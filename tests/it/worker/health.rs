@@ -210,11 +210,11 @@ async fn ended_attempts_are_counted_by_task_and_outcome() {
     cancellable.cancel().await.unwrap();
     let stats =
         eventually("no attempt is left", async || Some(worker.stats()).filter(|stats| stats.attempts == 0)).await;
-    let ended = |end| stats.tasks["varying"].ended[&end];
-    let counted = [AttemptEnd::Completed, AttemptEnd::Failed, AttemptEnd::Fatal, AttemptEnd::Cancelled].map(ended);
+    let finished = |end| stats.tasks["varying"].finished[&end];
+    let counted = [AttemptEnd::Completed, AttemptEnd::Failed, AttemptEnd::Fatal, AttemptEnd::Cancelled].map(finished);
     assert_eq!(counted, [2, 1, 1, 1]);
     assert_eq!(stats.tasks["varying"].durations.count, 5);
-    assert_eq!(stats.tasks["counting"].ended[&AttemptEnd::Completed], 1);
+    assert_eq!(stats.tasks["counting"].finished[&AttemptEnd::Completed], 1);
     assert_eq!((stats.reports_waiting, stats.outcomes_lost, stats.queued["cpu"]), (0, 0, 0));
     let metrics = page(at, "/metrics").1;
     for line in [

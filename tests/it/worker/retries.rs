@@ -92,7 +92,7 @@ async fn output_after_cancellation_is_ignored() {
         async move {
             started.notify_one();
             reasons.send(ctx.cancelled().await).unwrap();
-            // The body completes, but the run has already ended.
+            // The body completes, but the run has already finished.
             Ok(json!({ "late": true }))
         }
     });

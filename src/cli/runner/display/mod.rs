@@ -220,7 +220,7 @@ impl RunDisplay {
                 "the engine has not reported the status of run {id} within {limit}: attach to it again with `{attach}`"
             )
         } else {
-            format!("run {id} has not ended within {limit} and continues: attach to it again with `{attach}`")
+            format!("run {id} has not finished within {limit} and continues: attach to it again with `{attach}`")
         })
     }
 

@@ -49,8 +49,8 @@ pub(crate) struct TaskDefinition {
     pub(crate) backoff: Option<BackOff>,
     /// Indexes of the tasks that must complete before this one starts.
     pub(crate) parents: Vec<usize>,
-    /// Whether the task runs after all other tasks have ended, if one of them failed. Only the last task of a workflow can
-    /// be an on-failure task.
+    /// Whether the task runs after all other tasks have finished, if one of them failed. Only the last task of a
+    /// workflow can be an on-failure task.
     pub(crate) on_failure: bool,
 }
 

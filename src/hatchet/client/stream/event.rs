@@ -14,11 +14,11 @@ pub enum StreamSelector {
     /// A real engine starts such a subscription up to 1 s late, sends no earlier events, and closes it after the first
     /// failed attempt.
     Run(RunId),
-    /// All runs with this pair in their metadata; the value is a string. A subscription that is opened before the trigger
-    /// misses no event of the run.
+    /// All runs with this pair in their metadata; the value is a string. A subscription that is opened before the
+    /// trigger misses no event of the run.
     ///
-    /// The engine closes it when every run with an event has completed. A failed or cancelled run counts as open, so the
-    /// subscription stays open then. Runs that are triggered after the end need another subscription.
+    /// The engine closes it when every run with an event has completed. A failed or cancelled run counts as open, so
+    /// the subscription stays open then. Runs that are triggered after the end need another subscription.
     Metadata {
         /// The key.
         key: String,
@@ -72,7 +72,7 @@ pub enum RunEventKind {
     TimedOut,
     /// The run has finished, according to the engine's list of runs. A real engine also sends this after each failed
     /// attempt.
-    RunEnded,
+    RunFinished,
     /// Chunks of this attempt were not received: they were sent before the subscription, or lost.
     Missed {
         /// The number of missing chunks.
@@ -80,8 +80,8 @@ pub enum RunEventKind {
         /// The number of the next chunk.
         before: i64,
     },
-    /// The subscription broke, and is opened again until that succeeds. Events between the previous and the next event may
-    /// be missing.
+    /// The subscription broke, and is opened again until that succeeds. Events between the previous and the next event
+    /// may be missing.
     Gap,
     /// An event that this version of the crate does not know.
     Unknown {
@@ -94,7 +94,7 @@ impl RunEvent {
     pub(super) fn from_wire(event: proto::WorkflowEvent) -> Self {
         use proto::{ResourceEventType as E, ResourceType as R};
         let kind = match (R::try_from(event.resource_type), E::try_from(event.event_type)) {
-            (Ok(R::WorkflowRun), _) => RunEventKind::RunEnded,
+            (Ok(R::WorkflowRun), _) => RunEventKind::RunFinished,
             (_, Ok(E::Started)) => RunEventKind::Created,
             (_, Ok(E::Stream)) => RunEventKind::Chunk { text: event.event_payload, index: event.event_index },
             (_, Ok(E::Completed)) => RunEventKind::Completed,

@@ -1,7 +1,7 @@
 //! A group of waits whose results arrive on one channel.
 //!
-//! A wait of a group needs no task and no future of its own, which saves about 750 bytes and a fifth of the CPU time per
-//! run of a benchmark with 100,000 runs.
+//! A wait of a group needs no task and no future of its own, which saves about 750 bytes and a fifth of the CPU time
+//! per run of a benchmark with 100,000 runs.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,8 @@ use super::{
 };
 use crate::hatchet::wire::RunId;
 
-/// Waits for many runs. Each wait has exactly one result, which limits the length of the channel to the number of waits.
+/// Waits for many runs. Each wait has exactly one result, which limits the length of the channel to the number of
+/// waits.
 pub(in crate::hatchet::client) struct WaitGroup {
     /// Waits that are not registered with the watcher yet.
     added: VecDeque<(usize, RunId, Recognition)>,
@@ -49,7 +50,7 @@ impl WaitGroup {
                 permit = watcher.registrations.reserve(), if !self.added.is_empty() => {
                     if let Some((index, run, recognition)) = self.added.pop_front() {
                         let sink = Sink::Group(GroupSink::new(index, run, self.sender.clone()));
-                        // Without a permit the task has ended. The dropped sink reports that.
+                        // Without a permit the watcher's task has ended. The dropped sink reports that.
                         if let Ok(permit) = permit {
                             permit.send(Registration { run, waiter: Waiter { recognition, sink } });
                         }

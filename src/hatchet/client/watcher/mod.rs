@@ -22,8 +22,8 @@
 //! - A watched run is scheduled for a poll, or being polled. So its end is noticed even if the subscription loses it.
 //! - Each waiter receives exactly one result, unless the task ends first, which closes the waiter's channel or
 //!   sends an error to its group.
-//! - A client opens one stream and makes at most 100 polls a second for any number of runs; see [`schedule`] for the rate
-//!   while the subscription delivers events.
+//! - A client opens one stream and makes at most 100 polls a second for any number of runs; see [`schedule`] for the
+//!   rate while the subscription delivers events.
 //! - A run without waiters is removed at its next poll.
 
 mod details;
@@ -112,7 +112,7 @@ impl RunWatcher {
 
     async fn register(&self, run: RunId, recognition: Recognition, sink: Sink) {
         let registration = Registration { run, waiter: Waiter { recognition, sink } };
-        // Fails if the task has ended; the receiver of the dropped sink reports that.
+        // Fails if the watcher's task has ended; the receiver of the dropped sink reports that.
         let _ = self.registrations.send(registration).await;
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::hatchet::task::{CancelReason, Canceller, ErasedTask, Outcome};
 
-/// Waits until the body has ended, and returns the report for it.
+/// Waits until the body has finished, and returns the report for it.
 pub(super) async fn supervise(
     resources: &WorkerResources,
     assignment: &Assignment,
@@ -76,9 +76,10 @@ pub(super) fn report_after_cancellation(outcome: Outcome, reason: CancelReason) 
         // The engine has ended the attempt, and a late report would overwrite its status.
         (CancelReason::Requested | CancelReason::TimedOut, _) => PendingReport::None,
         // May be retried, since the task has not failed.
-        (CancelReason::Shutdown, Outcome::Cancelled) => {
-            PendingReport::Outcome(Outcome::retryable("Shutdown", "the worker was stopped before the task had ended"))
-        }
+        (CancelReason::Shutdown, Outcome::Cancelled) => PendingReport::Outcome(Outcome::retryable(
+            "Shutdown",
+            "the worker was stopped before the task had finished",
+        )),
         (CancelReason::Shutdown, outcome) => PendingReport::Outcome(outcome),
     }
 }

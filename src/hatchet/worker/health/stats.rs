@@ -64,8 +64,8 @@ pub struct Slots {
 /// Counts of one task.
 #[derive(Debug, Clone)]
 pub struct TaskStats {
-    /// Ended attempts.
-    pub ended: BTreeMap<AttemptEnd, u64>,
+    /// Finished attempts.
+    pub finished: BTreeMap<AttemptEnd, u64>,
     /// Run times of bodies.
     pub durations: Durations,
 }

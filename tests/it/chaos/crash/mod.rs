@@ -50,7 +50,7 @@ async fn acknowledged_changes_survive_every_kill() {
         assert!(!working.is_finished(), "the worker has ended");
     }
     // All open runs end, and every acknowledged change is still present.
-    eventually("every run ends", async || acknowledged.all_ended(&target).await.then_some(())).await;
+    eventually("every run ends", async || acknowledged.all_finished(&target).await.then_some(())).await;
     acknowledged.check(&target, true).await;
     stop.cancel();
     within(30, "the worker ends", working).await.unwrap();
