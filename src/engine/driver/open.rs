@@ -9,7 +9,7 @@ use crate::engine::{
     options::EngineOptions,
     persistence::store::{self, OpenError, Store},
     state::{ClockReading, Restore, State},
-    validate::definition::stored_definition,
+    validate::definition::validate_stored_definition,
 };
 
 /// Name of the database in the data folder.
@@ -36,7 +36,7 @@ pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) ->
 
 fn restore(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), OpenError> {
     let timings = options.timings.clone();
-    let validate = Box::new(move |content| stored_definition(content, &timings).map_err(|e| e.into_message()));
+    let validate = Box::new(move |content| validate_stored_definition(content, &timings).map_err(|e| e.into_message()));
     let ids = Box::new(Uuid::new_v4);
     let mut restore = Restore::new(options.timings.clone(), options.retention(), ids, validate, now);
     let store = store::open(path, |table, row| restore.put(table, row))?;
