@@ -27,7 +27,7 @@ use hatchet_quickstart::{
 use serde_json::Value;
 
 use super::{
-    rig::connect,
+    fixture::connect,
     table::{Figure, Target, p50},
 };
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::{
-    rig::{NO_OP_STUB, Nothing, Rig},
+    fixture::{Fixture, NO_OP_STUB, Nothing},
     table::{Figure, Target, median, row},
 };
 
@@ -85,22 +85,22 @@ async fn bench(folder: &Path, number: usize, runs: u64) -> Result<Value> {
 
 /// Speed of a bulk trigger relative to the same number of sequential triggers.
 pub(crate) async fn bulk_trigger() -> Result<Figure> {
-    let rig = Rig::start().await?;
+    let fixture = Fixture::start().await?;
     let (mut single, mut bulk) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let started = Instant::now();
         for _ in 0..TRIGGERS {
-            rig.client.run_no_wait(&NO_OP_STUB, &Nothing {}).await?;
+            fixture.client.run_no_wait(&NO_OP_STUB, &Nothing {}).await?;
         }
         single.push(started.elapsed().as_secs_f64());
         let started = Instant::now();
         let items = std::iter::repeat_n(&Nothing {}, TRIGGERS);
-        for outcome in rig.client.run_many_no_wait(&NO_OP_STUB, items).await {
+        for outcome in fixture.client.run_many_no_wait(&NO_OP_STUB, items).await {
             outcome?;
         }
         bulk.push(started.elapsed().as_secs_f64());
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     let ratios: Vec<f64> = single.iter().zip(&bulk).map(|(single, bulk)| single / bulk).collect();
     let duration = |seconds: &[f64]| readable_duration(Duration::from_secs_f64(median(seconds)));
     Ok(Figure {

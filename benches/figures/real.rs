@@ -15,8 +15,8 @@ use serde_json::json;
 use tokio::process::Command;
 
 use super::{
+    fixture::{NO_OP, no_op, run_many},
     process::{Process, WORKER_BINARY, idle_memory},
-    rig::{NO_OP, no_op, run_many},
     table::{Figure, Target, median, row},
 };
 

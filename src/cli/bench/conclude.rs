@@ -97,7 +97,7 @@ impl Conclusion<'_> {
     /// The advice for runs that have not finished.
     fn continue_advice(&self) -> String {
         let prefix = self.prefix;
-        if self.result.summary.dedupe.on {
+        if self.result.summary.dedupe.enabled {
             format!("Continue with the same command and `--key-prefix {prefix}`")
         } else {
             format!(
@@ -113,6 +113,6 @@ impl Conclusion<'_> {
         let find = self.commands.render(&["runner", "--find", &format!("{RUN_KEY}=KEY")]);
         let find =
             format!("Search for each with `{find}` and its key from runs.jsonl, where `accepted_as` is `unanswered`");
-        if self.result.summary.dedupe.on { format!("{}. {find}", self.continue_advice()) } else { find }
+        if self.result.summary.dedupe.enabled { format!("{}. {find}", self.continue_advice()) } else { find }
     }
 }

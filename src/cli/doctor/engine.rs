@@ -7,7 +7,7 @@ use crate::{
     cli::{
         Exit,
         connection::CommandRenderer,
-        online_workers::{free_slots, serving},
+        online_workers::{free_slots, workers_serving},
     },
     hatchet::{
         client::{
@@ -132,7 +132,7 @@ fn check_workers(
 ) -> Result<(), Exit> {
     for task in tasks::all() {
         for name in task.names() {
-            let serving = serving(client, name, workers);
+            let serving = workers_serving(client, name, workers);
             if serving.is_empty() {
                 let start = commands.render(&["worker", "--tasks", name]);
                 let message = format!("no worker is online: start one with `make run-worker` or `{start}`");

@@ -21,33 +21,36 @@ const CLOCK_UNITS: u64 = 1000;
 /// The remaining limits of one evaluation.
 #[derive(Debug)]
 pub(super) struct Budget {
-    left: u64,
+    remaining: u64,
     deadline: Instant,
-    /// The clock is read when at most this many units are left.
+    /// The clock is read when at most this many units are remaining.
     next_reading: u64,
 }
 
 impl Budget {
     /// Starts both limits.
     pub(super) fn new() -> Self {
-        Self { left: LIMIT, deadline: Instant::now() + DEADLINE, next_reading: LIMIT - CLOCK_UNITS }
+        Self { remaining: LIMIT, deadline: Instant::now() + DEADLINE, next_reading: LIMIT - CLOCK_UNITS }
     }
 
     /// Charges for work before it is done.
     pub(super) fn spend(&mut self, units: u64) -> Result<(), Fault> {
-        let Some(left) = self.left.checked_sub(units) else {
-            self.left = 0;
+        let Some(remaining) = self.remaining.checked_sub(units) else {
+            self.remaining = 0;
             return Err(Fault::Exhausted(format!(
                 "it costs more than the limit of {LIMIT} units: a step, a list element or {TEXT_UNIT} bytes of text \
                  cost one"
             )));
         };
-        self.left = left;
-        if left <= self.next_reading {
-            self.next_reading = left.saturating_sub(CLOCK_UNITS);
+        self.remaining = remaining;
+        if remaining <= self.next_reading {
+            self.next_reading = remaining.saturating_sub(CLOCK_UNITS);
             if Instant::now() >= self.deadline {
-                self.left = 0;
-                return Err(Fault::Exhausted(format!("it takes longer than the limit of {DEADLINE:?}")));
+                self.remaining = 0;
+                return Err(Fault::Exhausted(format!(
+                    "it takes longer than the limit of {}",
+                    readable_duration(DEADLINE)
+                )));
             }
         }
         Ok(())

@@ -179,7 +179,7 @@ pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
 fn make_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     if path.is_symlink() {
-        return Err(private_file::Untrusted::Link.into());
+        return Err(private_file::Untrusted::SymbolicLink.into());
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     private_file::check_folder(path)?;

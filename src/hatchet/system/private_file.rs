@@ -24,7 +24,7 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Untrusted {
     /// It is a symbolic link, which is not followed.
-    Link,
+    SymbolicLink,
     /// It is not a regular file, but a folder, a FIFO, a socket or a device.
     NotAFile,
     /// Another user owns it.
@@ -45,7 +45,7 @@ pub(crate) enum Untrusted {
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Link => write!(f, "it is a symbolic link, which is not followed. Use the path of its target"),
+            Self::SymbolicLink => write!(f, "it is a symbolic link, which is not followed. Use the path of its target"),
             Self::NotAFile => write!(f, "it is not a regular file. Remove it, or choose another folder"),
             Self::Owner { owner, user } => write!(
                 f,
@@ -141,7 +141,7 @@ pub(crate) fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()
 pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_symlink() {
-        return Err(Untrusted::Link.into());
+        return Err(Untrusted::SymbolicLink.into());
     }
     if !metadata.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -153,7 +153,7 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
 fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // Reports the usual cases. The flags below cover a path that is replaced after this check.
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => return Err(Untrusted::Link.into()),
+        Ok(found) if found.is_symlink() => return Err(Untrusted::SymbolicLink.into()),
         Ok(found) if !found.is_file() => return Err(Untrusted::NotAFile.into()),
         Ok(_) | Err(_) => {}
     }
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(refusal(dir.path()), Untrusted::NotAFile);
         let link = dir.path().join("link");
         symlink(&file, &link).unwrap();
-        assert_eq!(refusal(&link), Untrusted::Link);
+        assert_eq!(refusal(&link), Untrusted::SymbolicLink);
     }
 
     #[test]

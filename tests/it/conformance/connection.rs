@@ -13,7 +13,7 @@ use tonic::{Code, Request, codec::CompressionEncoding, codegen::http::uri::PathA
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{Link, RawWorker, Target, assert_refused, only_task};
+use crate::support::{AuthenticatedChannel, RawWorker, Target, assert_refused, only_task};
 
 const REFUSED: &str = "invalid auth token";
 
@@ -99,7 +99,7 @@ async fn authorization_scheme_is_case_insensitive() {
 }
 
 async fn call_by_path(target: &Target, path: &'static str) -> Result<GetVersionResponse, tonic::Status> {
-    let mut grpc: tonic::client::Grpc<Link> = tonic::client::Grpc::new(target.link());
+    let mut grpc: tonic::client::Grpc<AuthenticatedChannel> = tonic::client::Grpc::new(target.link());
     grpc.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<GetVersionRequest, GetVersionResponse>::default();
     let request = Request::new(GetVersionRequest {});

@@ -17,7 +17,7 @@ pub use embedded::Embedded;
 pub use http::{page, page_as};
 pub use rest::Rest;
 pub use stream_reader::StreamReader;
-pub use target::{Dispatcher, Link, Target};
+pub use target::{AuthenticatedChannel, Dispatcher, Target};
 pub use wait::{TIMEOUT, eventually, until, within_timeout};
 pub use worker::{ControlWorker, RawWorker};
 pub use workflow::{Workflow, only_task};

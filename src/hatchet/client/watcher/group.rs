@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Registration, RunWatcher,
-    recognition::Recognition,
+    run_evidence::RunEvidence,
     sink::{GroupSink, Indexed, Sink, Waiter},
 };
 use crate::hatchet::wire::RunId;
@@ -18,7 +18,7 @@ use crate::hatchet::wire::RunId;
 /// waits.
 pub(in crate::hatchet::client) struct WaitGroup {
     /// Waits that are not registered with the watcher yet.
-    added: VecDeque<(usize, RunId, Recognition)>,
+    added: VecDeque<(usize, RunId, RunEvidence)>,
     /// The number of waits whose result has not been returned.
     len: usize,
     sender: mpsc::UnboundedSender<Indexed>,
@@ -32,8 +32,8 @@ impl WaitGroup {
     }
 
     /// Adds a wait. The run is watched from the next call of [`WaitGroup::next`].
-    pub(in crate::hatchet::client) fn add(&mut self, index: usize, run: RunId, recognition: Recognition) {
-        self.added.push_back((index, run, recognition));
+    pub(in crate::hatchet::client) fn add(&mut self, index: usize, run: RunId, evidence: RunEvidence) {
+        self.added.push_back((index, run, evidence));
         self.len += 1;
     }
 
@@ -48,11 +48,11 @@ impl WaitGroup {
                 // Registrations first: a run is polled only once it is registered.
                 biased;
                 permit = watcher.registrations.reserve(), if !self.added.is_empty() => {
-                    if let Some((index, run, recognition)) = self.added.pop_front() {
+                    if let Some((index, run, evidence)) = self.added.pop_front() {
                         let sink = Sink::Group(GroupSink::new(index, run, self.sender.clone()));
                         // Without a permit the watcher's task has ended. The dropped sink reports that.
                         if let Ok(permit) = permit {
-                            permit.send(Registration { run, waiter: Waiter { recognition, sink } });
+                            permit.send(Registration { run, waiter: Waiter { evidence, sink } });
                         }
                     }
                 }

@@ -29,11 +29,11 @@
 mod details;
 mod group;
 mod outcome;
-mod recognition;
+mod poll_result;
+mod run_evidence;
 mod schedule;
 mod sink;
 mod subscription;
-mod verdict;
 mod watched;
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -46,7 +46,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use self::{
     details::fetch,
     group::WaitGroup,
-    recognition::Recognition,
+    run_evidence::RunEvidence,
     sink::{Progress, closed},
     watched::Outage,
 };
@@ -92,16 +92,16 @@ impl RunWatcher {
     }
 
     /// Waits until a run has finished.
-    pub(super) async fn outcome(&self, run: RunId, recognition: Recognition) -> Result<RunOutcome, ClientError> {
+    pub(super) async fn outcome(&self, run: RunId, evidence: RunEvidence) -> Result<RunOutcome, ClientError> {
         let (sender, receiver) = oneshot::channel();
-        self.register(run, recognition, Sink::Outcome(sender)).await;
+        self.register(run, evidence, Sink::Outcome(sender)).await;
         receiver.await.unwrap_or_else(|_| Err(closed(run)))
     }
 
     /// Follows the status of a run up to its result. The sender is dropped without a result if the task ends first.
-    pub(super) async fn follow(&self, run: RunId, recognition: Recognition) -> watch::Receiver<Progress> {
+    pub(super) async fn follow(&self, run: RunId, evidence: RunEvidence) -> watch::Receiver<Progress> {
         let (sender, receiver) = watch::channel(Progress::default());
-        self.register(run, recognition, Sink::Progress(sender)).await;
+        self.register(run, evidence, Sink::Progress(sender)).await;
         receiver
     }
 
@@ -110,8 +110,8 @@ impl RunWatcher {
         self.outage.clone()
     }
 
-    async fn register(&self, run: RunId, recognition: Recognition, sink: Sink) {
-        let registration = Registration { run, waiter: Waiter { recognition, sink } };
+    async fn register(&self, run: RunId, evidence: RunEvidence, sink: Sink) {
+        let registration = Registration { run, waiter: Waiter { evidence, sink } };
         // Fails if the watcher's task has ended; the receiver of the dropped sink reports that.
         let _ = self.registrations.send(registration).await;
     }

@@ -37,7 +37,7 @@ async fn acknowledged_changes_survive_every_kill() {
     let mut restarts = Vec::new();
     for cycle in 0..kills {
         let load = Load { target: target.clone(), acknowledged: acknowledged.clone(), cycle };
-        let load = AbortOnDropHandle::new(tokio::spawn(load.until_it_fails()));
+        let load = AbortOnDropHandle::new(tokio::spawn(load.run_until_failure()));
         // From before the first response to well into the load.
         tokio::time::sleep(Duration::from_millis(load::random(if cycle % 4 == 0 { 30 } else { 400 }))).await;
         engine.kill();

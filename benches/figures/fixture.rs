@@ -45,16 +45,16 @@ pub(crate) fn no_op() -> Task<Nothing, Nothing> {
 }
 
 /// An engine, a worker and a client.
-pub(crate) struct Rig {
+pub(crate) struct Fixture {
     pub(crate) client: Client,
     /// The worker's settings.
     worker_config: ClientConfig,
-    /// `None` while [`Rig::drain_queue`] fills the queue.
+    /// `None` while [`Fixture::drain_queue`] fills the queue.
     worker: Option<RunningWorker>,
     engine: Engine,
 }
 
-impl Rig {
+impl Fixture {
     /// Starts an engine in memory and connects on loopback.
     pub(crate) async fn start() -> Result<Self> {
         Self::with_config(async |config| Ok(config)).await
@@ -178,7 +178,7 @@ async fn wait_for_all(runs: &[RunRef<Value>]) -> Result<()> {
 }
 
 /// A connection that adds the token to each call.
-pub(crate) type Link = InterceptedService<Channel, Bearer>;
+pub(crate) type AuthenticatedChannel = InterceptedService<Channel, Bearer>;
 
 /// Adds the token to each call.
 #[derive(Clone)]
@@ -192,7 +192,7 @@ impl Interceptor for Bearer {
 }
 
 /// Connects to an engine.
-pub(crate) async fn connect(engine: &Handshake) -> Result<Link> {
+pub(crate) async fn connect(engine: &Handshake) -> Result<AuthenticatedChannel> {
     let bearer = Bearer(format!("bearer {}", engine.token).parse()?);
     let endpoint = Endpoint::from_shared(format!("http://{}", engine.grpc_address))?.tcp_nodelay(true);
     Ok(InterceptedService::new(endpoint.connect().await?, bearer))
