@@ -153,7 +153,7 @@ fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, Strin
         Err(behind) => (behind.duration(), "behind"),
     };
     if difference <= MAX_CLOCK_DIFFERENCE {
-        Ok("differs from the engine's by at most 5 s".to_owned())
+        Ok("differs from the engine's by at most 5s".to_owned())
     } else {
         Err(format!(
             "this machine's clock is {} {relation} the engine's: set both by NTP, since tokens may expire early and \

@@ -11,7 +11,7 @@ use crate::{
 
 /// Returns a line with the reason: no worker is online, all workers are busy, or unknown.
 pub(super) async fn explain(run: &RunRef, task: Option<&NamedTask>, commands: &CommandRenderer) -> String {
-    let queued = "still queued after 3 s";
+    let queued = "still queued after 3s";
     let client = run.client();
     let Some(rest) = client.rest() else {
         return format!(

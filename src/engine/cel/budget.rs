@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
+use crate::hatchet::wire::readable_duration;
 
 /// Cost limit in units. A step, an element or [`TEXT_UNIT`] bytes of text cost one unit. An expression that joins some
 /// fields costs about ten, a search through a list of 10,000 objects about 50,000. The whole limit takes a few

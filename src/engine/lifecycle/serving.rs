@@ -18,7 +18,7 @@ use crate::{
     },
     hatchet::{
         system::{Handshake, HostNames},
-        wire::TenantId,
+        wire::{TenantId, readable_duration},
     },
 };
 
@@ -128,7 +128,7 @@ impl Started {
                 drop(stop_serving);
                 tokio::select! {
                     ended = tokio::time::timeout(STOP_TIMEOUT, serving) => if ended.is_err() {
-                        tracing::debug!("calls in progress were aborted {STOP_TIMEOUT:?} after the stop");
+                        tracing::debug!("calls in progress were aborted {} after the stop", readable_duration(STOP_TIMEOUT));
                     },
                     () = &mut persisting => persisting_ended = true,
                 }

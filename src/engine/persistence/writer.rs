@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{barrier::CommitBarrier, row::Batch, store::Store};
+use crate::hatchet::wire::readable_duration;
 
 /// Delay before the first retry: 50 ms, so that a short fault delays responses little.
 const INITIAL_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -46,7 +47,7 @@ pub(crate) async fn write_batch(
     }
     barrier.commit(number);
     if has_failed {
-        tracing::warn!("{path} is written again, after {:.1} s", start.elapsed().as_secs_f64());
+        tracing::warn!("{path} is written again, after {}", readable_duration(start.elapsed()));
     }
     true
 }

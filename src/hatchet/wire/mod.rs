@@ -37,6 +37,7 @@ pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, RunId, TenantId, TriggerId, WorkerId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use readable_duration::readable_duration;
+pub(crate) use readable_duration::readable_seconds;
 pub use status::RunStatus;
 #[cfg(feature = "engine")]
 pub(crate) use text::excerpt;

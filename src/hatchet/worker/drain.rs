@@ -26,7 +26,7 @@ use super::{
     session::SessionStates,
     state::RegisteredWorker,
 };
-use crate::hatchet::{task::CancelReason, wire::format_duration};
+use crate::hatchet::{task::CancelReason, wire::readable_duration};
 
 /// Timeout of pausing the workers over REST.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -93,7 +93,7 @@ async fn stop_intake(
             match timeout(PAUSE_TIMEOUT, try_join_all(pauses)).await {
                 Ok(Ok(_)) => return,
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no response within {PAUSE_TIMEOUT:?}"),
+                Err(_) => format!("no response within {}", readable_duration(PAUSE_TIMEOUT)),
             }
         }
     };
@@ -108,9 +108,9 @@ fn limit_grace(grace: Duration, started: Instant) -> Duration {
         return grace;
     }
     tracing::warn!(
-        "the grace period of {} is reduced to {}: the engine reassigns attempts after 30 s without a stream",
-        format_duration(grace),
-        format_duration(MAX_CLOSED_STREAM_GRACE)
+        "the grace period of {} is reduced to {}: the engine reassigns attempts after 30s without a stream",
+        readable_duration(grace),
+        readable_duration(MAX_CLOSED_STREAM_GRACE)
     );
     limit
 }
@@ -127,7 +127,7 @@ async fn wait_until_idle(table: &AttemptTable) {
 }
 
 fn warn_grace_ended(grace: Duration, linger: Duration, running: &[String], unreported: &[String]) {
-    let grace = format_duration(grace);
+    let grace = readable_duration(grace);
     if !running.is_empty() {
         tracing::warn!("the grace period of {grace} has ended, cancelling {}", list_names(running));
     }
@@ -136,7 +136,7 @@ fn warn_grace_ended(grace: Duration, linger: Duration, running: &[String], unrep
             "the grace period of {grace} has ended, and the engine has not acknowledged the outcome of {}: retrying for \
              another {}",
             list_names(unreported),
-            format_duration(linger)
+            readable_duration(linger)
         );
     }
 }

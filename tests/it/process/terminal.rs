@@ -80,7 +80,7 @@ fn runner_shows_the_elapsed_time_on_a_terminal_only() {
         scope.spawn(|| {
             let shown = run(&[], true);
             // The line is erased before the next one is printed.
-            assert!(shown.contains("      1 s  RUNNING\n\r\x1b[1A\x1b[J"), "{shown:?}");
+            assert!(shown.contains("       1s  RUNNING\n\r\x1b[1A\x1b[J"), "{shown:?}");
             assert!(shown.contains("\x1b[J   ") && shown.contains("s  COMPLETED\n"), "{shown:?}");
             assert!(!shown.contains(COLOR), "{shown:?}");
         });

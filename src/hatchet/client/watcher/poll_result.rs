@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{details::RunDetails, outcome::RunOutcome};
 use crate::hatchet::{
     transport::{ClientError, ErrorKind},
-    wire::{RunId, RunStatus},
+    wire::{RunId, RunStatus, readable_duration},
 };
 
 /// Time without a useful response after which a wait fails.
@@ -84,7 +84,7 @@ fn after_silence(error: ClientError) -> ClientError {
     if !is_silence {
         return error;
     }
-    let message = format!("the engine has not responded for {SILENCE_TIMEOUT:?}: {error}");
+    let message = format!("the engine has not responded for {}: {error}", readable_duration(SILENCE_TIMEOUT));
     error.into_kind(ErrorKind::Unreachable, message)
 }
 
@@ -155,8 +155,8 @@ mod tests {
     fn silence_is_reported_and_engine_error_is_unchanged() {
         let silent = SILENCE_TIMEOUT * 2;
         for (error, expected) in [
-            (ClientError::new(ErrorKind::TimedOut, "late"), "the engine has not responded for 300s: late"),
-            (ClientError::new(ErrorKind::Unreachable, "gone"), "the engine has not responded for 300s: gone"),
+            (ClientError::new(ErrorKind::TimedOut, "late"), "the engine has not responded for 5m: late"),
+            (ClientError::new(ErrorKind::Unreachable, "gone"), "the engine has not responded for 5m: gone"),
             (ClientError::new(ErrorKind::Engine, "no disk"), "no disk"),
             (
                 ClientError::new(ErrorKind::Unreachable, "no disk").with_status(tonic::Status::unavailable("no disk")),

@@ -19,7 +19,7 @@ use std::{
 
 use crate::hatchet::{
     transport::{ClientError, ErrorKind},
-    wire::RunId,
+    wire::{RunId, readable_duration},
 };
 
 /// Grace period of a new run: ten times the longest delay that was measured on a real engine under load.
@@ -80,8 +80,8 @@ impl RunEvidence {
         } else {
             "Check the id, and whether the run belongs to this engine"
         };
-        let grace = self.grace();
-        let message = format!("run {run} is not known to the engine, after retries for {grace:?}. {remedy}");
+        let grace = readable_duration(self.grace());
+        let message = format!("run {run} is not known to the engine, after retries for {grace}. {remedy}");
         ClientError::new(ErrorKind::NotFound, message)
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::hatchet::{
     task::{CancelReason, Outcome},
     transport::{Backoff, ErrorKind},
-    wire::format_duration,
+    wire::readable_duration,
     worker::health::AttemptEnd,
 };
 
@@ -93,8 +93,8 @@ async fn resolve_timeout(resources: &WorkerResources, assignment: &Assignment, l
     let message = format!(
         "the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
          worker did",
-        format_duration(limit),
-        format_duration(TIMEOUT_MARGIN)
+        readable_duration(limit),
+        readable_duration(TIMEOUT_MARGIN)
     );
     Some(Outcome::retryable("TimedOut", &message))
 }

@@ -18,7 +18,10 @@ use super::{
     outcome::{PendingReport, TIMEOUT_MARGIN, report_outcome},
     resources::WorkerResources,
 };
-use crate::hatchet::task::{CancelReason, Canceller, ErasedTask, Outcome};
+use crate::hatchet::{
+    task::{CancelReason, Canceller, ErasedTask, Outcome},
+    wire::readable_duration,
+};
 
 /// Waits until the body has finished, and returns the report for it.
 pub(super) async fn supervise(
@@ -46,11 +49,12 @@ pub(super) async fn supervise(
             CancelReason::TimedOut
         }
     };
-    let (run, name, grace) = (assignment.key.0, task.name(), resources.cancel_grace);
-    let outcome = match timeout(grace, body.outcome()).await {
+    let (run, name) = (assignment.key.0, task.name());
+    let (cancel_grace, readable_grace) = (resources.cancel_grace, readable_duration(resources.cancel_grace));
+    let outcome = match timeout(cancel_grace, body.outcome()).await {
         Ok(outcome) => outcome,
         Err(_) if body.abort() => {
-            tracing::warn!(%run, task = name, ?grace, "dropped the body: it did not end within the grace period after its cancellation ({reason})");
+            tracing::warn!(%run, task = name, "dropped the body: it did not end within {readable_grace} after its cancellation ({reason})");
             body.outcome().await
         }
         Err(_) => {

@@ -115,8 +115,8 @@ async fn wait_for_silent_peer(client: &Client, remaining: Duration) -> ClientErr
     match probed {
         ProbeResult::NoConnection(_) | ProbeResult::Blocked(_) | ProbeResult::Silent(_) => {
             let config = client.config();
-            let silent_for = Duration::from_secs(started.elapsed().as_secs());
-            let message = explain_probe(&probed, &config).unwrap_or_else(|| explain_no_response(&config, silent_for));
+            let message =
+                explain_probe(&probed, &config).unwrap_or_else(|| explain_no_response(&config, started.elapsed()));
             ClientError::new(ErrorKind::TimedOut, message)
         }
         ProbeResult::Plaintext | ProbeResult::Tls | ProbeResult::UnknownProtocol => pending().await,
