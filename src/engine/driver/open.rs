@@ -22,7 +22,7 @@ pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) ->
     let failed = |error| to_engine_error(&path, error);
     match restore(&path, options, now) {
         Err(OpenError::Damaged(why)) => {
-            let aside = store::move_aside(&path).map_err(|e| EngineError::folder("rename", &path, e))?;
+            let aside = store::move_aside(&path).map_err(|e| EngineError::folder("renaming", &path, e))?;
             tracing::error!(
                 "{} is damaged ({why}): it was renamed to {}, and the engine starts with an empty state",
                 path.display(),
@@ -45,16 +45,16 @@ fn restore(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(S
 
 fn to_engine_error(path: &Path, error: OpenError) -> EngineError {
     match error {
-        OpenError::Io(e) => EngineError::folder("open", path, e),
+        OpenError::Io(e) => EngineError::folder("opening", path, e),
         OpenError::Sqlite(e) => {
-            let advice = store::advice(&e).unwrap_or("choose another folder, or use --embedded-ephemeral");
+            let advice = store::advice(&e).unwrap_or("Choose another folder, or use --embedded-ephemeral");
             EngineError::file(path, &e.to_string(), advice)
         }
         OpenError::Newer { found, known } => EngineError::file(
             path,
             &format!("a newer version of this engine has written it (format {found}; this version reads {known})"),
-            "use that version, or choose another folder",
+            "Use that version, or choose another folder",
         ),
-        OpenError::Damaged(why) => EngineError::file(path, &why, "choose another folder"),
+        OpenError::Damaged(why) => EngineError::file(path, &why, "Choose another folder"),
     }
 }

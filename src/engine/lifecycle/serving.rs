@@ -80,7 +80,7 @@ fn start(startup: Startup) -> Result<Started, EngineError> {
     let resources = Resources { store, folder };
     let driver = Driver::new(state, clock, tenant, options.max_message);
     let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std);
-    let listeners = listeners.collect::<Result<_, _>>().map_err(|e| EngineError::system("listen", e))?;
+    let listeners = listeners.collect::<Result<_, _>>().map_err(|e| EngineError::system("listening", e))?;
     if let Some(folder) = &resources.folder {
         folder.announce(&handshake)?;
     }

@@ -96,7 +96,7 @@ pub(crate) struct NotDurable {
 impl fmt::Display for NotDurable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the embedded engine cannot store changes at the moment: {}", self.why)?;
-        f.write_str(if self.is_executed { "; this call may take effect later" } else { "; this call was not executed" })
+        f.write_str(if self.is_executed { ". This call may take effect later" } else { ". This call was not executed" })
     }
 }
 

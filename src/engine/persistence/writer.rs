@@ -36,10 +36,10 @@ pub(crate) async fn write_batch(
         batch = returned;
         has_failed = true;
         if is_new {
-            tracing::error!("cannot write {path}: {error}; no change is acknowledged until it can be written again");
+            tracing::error!("writing {path} failed: {error}. No change is acknowledged until it can be written again");
         }
         if is_stopping() && start.elapsed() > STOP_TIMEOUT {
-            tracing::error!("{path} cannot be written: changes that were not acknowledged are lost");
+            tracing::error!("writing {path} failed at the stop: changes that were not acknowledged are lost");
             return false;
         }
         tokio::time::sleep(delay).await;

@@ -35,6 +35,6 @@ async fn port_in_use_is_reported() {
     assert_eq!(error.kind(), EngineErrorKind::Address);
     assert_eq!(
         error.to_string(),
-        format!("cannot listen on {bind}: address in use. Choose another address, or port 0")
+        format!("listening on {bind} failed: address in use. Choose another address, or port 0")
     );
 }
