@@ -1,4 +1,4 @@
-//! Colours, and the rule when to use them.
+//! Colours, and the rules that decide about them.
 //!
 //! The help and the usage errors of clap have no colours: clap is built without them.
 
@@ -37,6 +37,15 @@ pub(in crate::cli) fn color_enabled(stream: &impl IsTerminal) -> bool {
     decide(|name| std::env::var_os(name), stream.is_terminal())
 }
 
+/// Whether `TERM` names a terminal that interprets no escape sequences.
+pub(super) fn is_dumb_terminal() -> bool {
+    is_dumb(std::env::var_os("TERM"))
+}
+
+fn is_dumb(term: Option<OsString>) -> bool {
+    term.is_some_and(|term| term == "dumb")
+}
+
 fn decide(variable: impl Fn(&str) -> Option<OsString>, is_terminal: bool) -> bool {
     let value = |name| variable(name).filter(|value| !value.is_empty());
     if value("NO_COLOR").is_some() {
@@ -45,7 +54,7 @@ fn decide(variable: impl Fn(&str) -> Option<OsString>, is_terminal: bool) -> boo
     if value("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
         return true;
     }
-    is_terminal && value("CLICOLOR").is_none_or(|value| value != "0") && value("TERM").is_none_or(|term| term != "dumb")
+    is_terminal && value("CLICOLOR").is_none_or(|value| value != "0") && !is_dumb(variable("TERM"))
 }
 
 /// Formats a text in a style; unchanged if `enabled` is false.
