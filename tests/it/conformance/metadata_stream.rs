@@ -201,7 +201,7 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &workflow, 2).await;
     let selector = StreamSelector::Metadata { key: KEY.to_owned(), value: value.clone() };
-    let mut events = target.client().events(selector).await.unwrap();
+    let mut events = target.client().events(selector).await;
     let short = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let first_action = worker.next_start().await;
     let long = target.try_trigger(marked(&workflow, &value)).await.unwrap();

@@ -34,7 +34,7 @@ const QUIET_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by
 /// run id starts late and misses the first events.
-pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<RunEvents, ClientError> {
+pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> RunEvents {
     client.events(StreamSelector::trigger(trigger)).await
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn attach(
         None => StreamSelector::Run(run.id()),
     };
     let events = match deadline.before(run.client().events(selector)).await {
-        Some(events) => events?,
+        Some(events) => events,
         // The deadline has passed: following the run returns its exit immediately.
         None => return follow::follow(run, display, deadline).await,
     };

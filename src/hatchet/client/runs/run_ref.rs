@@ -152,12 +152,9 @@ impl<O> RunRef<O> {
     /// the trigger with [`RunNoWait::with_events`](crate::hatchet::client::RunNoWait::with_events).
     ///
     /// A subscription to a run that this client did not trigger may start up to 1 s late on a real engine, and ends
-    /// after the first failed attempt there.
-    ///
-    /// # Errors
-    ///
-    /// Never fails. [`RunEvents::next`] returns the error that ended the subscription, such as a refused token.
-    pub async fn events(&self) -> Result<RunEvents, ClientError> {
+    /// after the first failed attempt there. [`RunEvents::next`] returns the error of a subscription that the engine
+    /// refuses.
+    pub async fn events(&self) -> RunEvents {
         // A subscription by metadata survives failed attempts.
         self.client.events(self.trigger.map_or(StreamSelector::Run(self.id), StreamSelector::trigger)).await
     }
