@@ -27,7 +27,7 @@ pub struct EngineError {
 }
 
 impl EngineError {
-    /// The kind of the error.
+    /// Returns the kind, to match on.
     pub fn kind(&self) -> EngineErrorKind {
         self.kind
     }

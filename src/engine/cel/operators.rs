@@ -219,7 +219,7 @@ fn element<'a>(list: &List<'a>, at: &Value<'a>) -> Outcome<'a> {
         .ok_or_else(|| Fault::Error(format!("the index is out of range: the list has {} elements", list.len())))
 }
 
-/// A field of a map.
+/// Returns a field of a map; `None` if the map does not have it.
 pub(super) fn field<'a>(map: &Map<'a>, name: &'a str, budget: &mut Budget) -> Result<Option<Value<'a>>, Fault> {
     get(map, &Value::Text(super::value::Text::Borrowed(name)), budget)
 }

@@ -80,7 +80,6 @@ impl Stream for ResultStream {
     }
 }
 
-/// The event as a message.
 fn event_message(event: RunEvent) -> WorkflowEvent {
     use proto::{ResourceEventType as Event, ResourceType as Resource};
     let (event_type, payload, event_index) = match &event.kind {

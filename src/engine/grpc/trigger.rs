@@ -28,7 +28,6 @@ fn parent_run(driver: &Driver, task: &str) -> Option<ParentRun> {
     driver.apply(|state, _| state.run(task).map(parent))
 }
 
-/// Triggers one run.
 pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest) -> Result<RunId, Status> {
     let version = newest_version(driver, &request.name);
     let parent = request.parent_task_run_external_id.as_deref().and_then(|task| parent_run(driver, task));

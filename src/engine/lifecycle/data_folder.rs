@@ -82,7 +82,7 @@ pub(crate) struct DataFolder {
     lock_id: FileId,
     /// The handshake that this process has written.
     announced: Mutex<Option<Handshake>>,
-    /// The locked file.
+    /// Releases the folder's lock when it is dropped.
     _lock: File,
 }
 

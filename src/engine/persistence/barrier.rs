@@ -169,7 +169,7 @@ impl CommitBarrier {
     }
 }
 
-/// For the writer.
+/// Methods for the writer.
 impl CommitBarrier {
     /// Records that a batch, and with it all earlier ones, is written.
     pub(crate) fn commit(&self, batch: u64) {

@@ -128,7 +128,6 @@ pub(crate) enum Transition {
     Restart,
     /// Ends as completed.
     Complete,
-    /// Ends as failed.
     Fail,
     /// Ends as cancelled.
     Cancel,

@@ -29,7 +29,7 @@ pub(crate) struct LogLine {
     pub(crate) task: RunId,
     pub(crate) at: Timestamp,
     pub(crate) message: String,
-    /// One of [`LEVELS`].
+    /// One of [`LEVELS`], as on the wire.
     pub(crate) level: &'static str,
     /// A JSON object, or empty.
     pub(crate) metadata: String,

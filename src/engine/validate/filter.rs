@@ -10,7 +10,6 @@ use crate::{
 pub(crate) enum RunSelection {
     /// The runs and tasks with these ids.
     Ids(Vec<RunId>),
-    /// All runs that match this filter.
     Filter(RunFilter),
 }
 

@@ -65,8 +65,10 @@ pub struct RunInfo {
 /// A log line or chunk on its way to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Emission {
-    /// A log line.
-    Log { level: LogLevel, message: String },
+    Log {
+        level: LogLevel,
+        message: String,
+    },
     /// A chunk for subscribers to the run's events.
     Chunk(String),
 }
@@ -80,7 +82,7 @@ pub enum LogLevel {
     Info,
     /// An unexpected condition that did not stop the task.
     Warn,
-    /// A failure.
+    /// A failure of the task or of a part of it.
     Error,
 }
 

@@ -33,7 +33,7 @@ pub(in crate::hatchet) fn with_timeout<T>(timeout: Duration, message: T) -> Requ
 #[derive(Clone, Copy)]
 struct Timeout(Duration);
 
-/// The deadline of one call.
+/// The deadline of one call. Extended by the call's own bytes.
 pub(super) struct CallDeadline {
     method: GrpcMethod<'static>,
     started: Instant,

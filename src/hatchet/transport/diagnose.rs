@@ -1,7 +1,7 @@
 //! Diagnosis of an address: the protocol of its server, and the setting that does not fit.
 //!
-//! The error of a call that cannot connect rarely shows the reason. The first bytes of a response identify the protocol,
-//! and so the setting to change.
+//! The error of a call that cannot connect rarely shows the reason. The first bytes of a response identify the
+//! protocol, and so the setting to change.
 
 use std::time::Duration;
 
@@ -30,16 +30,16 @@ pub(crate) enum ProbeResult {
     Blocked(String),
     /// HTTP/2 without TLS, as from an engine without TLS.
     Plaintext,
-    /// TLS.
+    /// The peer responded with a TLS record.
     Tls,
-    /// Another protocol.
+    /// The peer responded with neither TLS nor HTTP/2.
     UnknownProtocol,
     /// The connection was accepted, and no byte was received. Holds the end of the connection as a verb phrase.
     Silent(String),
 }
 
-/// HTTP/2's connection preface with empty settings. A plaintext engine responds with its own SETTINGS frame, a TLS server
-/// with an alert.
+/// HTTP/2's connection preface with empty settings. A plaintext engine responds with its own SETTINGS frame, a TLS
+/// server with an alert.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 /// Timeout of connecting, and again of the wait for the first bytes.
 const TIMEOUT: Duration = Duration::from_secs(3);

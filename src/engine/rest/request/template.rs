@@ -43,7 +43,6 @@ pub(crate) struct TemplateFilter {
     metadata: PairFilter,
 }
 
-/// The filter in a body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TemplateFilterBody {

@@ -62,7 +62,7 @@ pub(crate) enum Phase {
     Running(Running),
     /// The output: JSON text, or empty.
     Completed(Arc<str>),
-    /// The error.
+    /// The text that the worker reported.
     Failed(Arc<str>),
     /// `true` if the schedule timeout ended the task.
     Cancelled(bool),

@@ -40,7 +40,7 @@ pub(crate) struct TaskDefinition {
     pub(crate) name: Arc<str>,
     pub(crate) action: Arc<str>,
     pub(crate) requirements: SlotRequirements,
-    /// The execution timeout.
+    /// Limit on the run time of an attempt.
     pub(crate) timeout: Duration,
     /// The declared text of the execution timeout, for the error of a timed-out attempt.
     pub(crate) timeout_text: String,

@@ -20,9 +20,9 @@ pub enum StreamSelector {
     /// The engine closes it when every run with an event has completed. A failed or cancelled run counts as open, so
     /// the subscription stays open then. Runs that are triggered after the end need another subscription.
     Metadata {
-        /// The key.
+        /// A key of the metadata's top level.
         key: String,
-        /// The value.
+        /// The exact value.
         value: String,
     },
 }
@@ -34,7 +34,7 @@ impl StreamSelector {
     }
 }
 
-/// An event of a run.
+/// An event that a subscription to a run received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunEvent {
@@ -42,7 +42,7 @@ pub struct RunEvent {
     pub run: String,
     /// The number of the attempt, from 0; `None` if the engine did not send it.
     pub retry_count: Option<i32>,
-    /// The kind of event.
+    /// What happened, with the data of the event.
     pub kind: RunEventKind,
 }
 
@@ -54,7 +54,7 @@ pub enum RunEventKind {
     Created,
     /// A chunk that the task has streamed. The chunks of an attempt arrive in order.
     Chunk {
-        /// The text.
+        /// The chunk, exactly as the task passed it to `put_stream`.
         text: String,
         /// The chunk's number within the attempt, from 0; `None` if the worker did not send it.
         index: Option<i64>,
@@ -63,12 +63,12 @@ pub enum RunEventKind {
     Completed,
     /// An attempt failed. More may follow.
     Failed {
-        /// The error text.
+        /// The type, the message and the causes of the error, as the worker reported them.
         error: String,
     },
     /// An attempt was cancelled.
     Cancelled,
-    /// An attempt timed out.
+    /// An attempt exceeded its execution timeout. Another may follow.
     TimedOut,
     /// The run has finished, according to the engine's list of runs. A real engine also sends this after each failed
     /// attempt.
@@ -85,7 +85,7 @@ pub enum RunEventKind {
     Gap,
     /// An event that this version of the crate does not know.
     Unknown {
-        /// The number on the wire.
+        /// The value of `ResourceEventType` on the wire.
         number: i32,
     },
 }

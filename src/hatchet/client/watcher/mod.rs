@@ -64,7 +64,7 @@ use crate::hatchet::{
     wire::RunId,
 };
 
-/// Concurrent polls.
+/// Maximum number of concurrent polls.
 const MAX_POLLS: usize = 16;
 /// Capacity of the channel of new registrations.
 const REGISTRATIONS: usize = 256;

@@ -25,7 +25,6 @@ const MAX_STATUS_DELAY: Duration = Duration::from_secs(5);
 
 /// The outstanding report of an attempt.
 pub(super) enum PendingReport {
-    /// The outcome of its body.
     Outcome(Outcome),
     /// The attempt exceeded this execution timeout. Reported unless the engine has ended the attempt.
     Timeout(Duration),

@@ -30,7 +30,7 @@ pub(in crate::hatchet::worker) struct Counters {
     tasks: BTreeMap<String, TaskCounters>,
     /// Counts attempts of unregistered tasks.
     unknown_task: TaskCounters,
-    /// Indexed by [`Kind`].
+    /// Bodies that wait for their executor, indexed by [`Kind`].
     queued: [Gauge; KINDS.len()],
     pub(in crate::hatchet::worker) attempts: Gauge,
     pub(in crate::hatchet::worker) reports: Gauge,
