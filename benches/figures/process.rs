@@ -21,7 +21,7 @@ pub(crate) const WORKER_BINARY: &str = env!("CARGO_BIN_EXE_worker");
 const BANNER: &str = "worker, listening";
 /// Timeout of a start: 30 s. A working worker needs far less.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Delay before a process is measured: 2 s, after which its lazy initialisation is complete.
+/// Delay before a process is measured: 2 s, after which its lazy initialization is complete.
 pub(crate) const IDLE_DELAY: Duration = Duration::from_secs(2);
 
 /// A process that is killed when dropped.

@@ -1,6 +1,6 @@
-//! Colours, and the rules that decide about them.
+//! Colors, and the rules that decide about them.
 //!
-//! The help and the usage errors of clap have no colours: clap is built without them.
+//! The help and the usage errors of clap have no colors: clap is built without them.
 
 use std::{ffi::OsString, fmt::Display, io::IsTerminal};
 
@@ -29,9 +29,9 @@ impl Style {
     }
 }
 
-/// Whether output to a stream has colours.
+/// Whether output to a stream has colors.
 ///
-/// By precedence: a non-empty `NO_COLOR` turns colours off; `CLICOLOR_FORCE` turns them on, unless it is `0`; a stream
+/// By precedence: a non-empty `NO_COLOR` turns colors off; `CLICOLOR_FORCE` turns them on, unless it is `0`; a stream
 /// that is not a terminal, `CLICOLOR=0` and `TERM=dumb` turn them off.
 pub(in crate::cli) fn color_enabled(stream: &impl IsTerminal) -> bool {
     decide(|name| std::env::var_os(name), stream.is_terminal())

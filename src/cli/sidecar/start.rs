@@ -63,7 +63,7 @@ const MAX_INVALID: u32 = 10;
 const SLOW_START: Duration = Duration::from_secs(2);
 /// Time from closing the sidecar's stdin to killing it, as in the SDKs: 30 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same for a sidecar that has not started: 5 s.
+/// Time from closing stdin to killing a sidecar that has not started: 5 s.
 const EARLY_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of lines at the end of the sidecar's log that an error quotes, and the bytes in which they are searched.
 const QUOTED_LINES: usize = 5;

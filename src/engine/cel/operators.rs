@@ -98,7 +98,7 @@ fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<boo
     }
 }
 
-/// The order of two numbers of any types. `None` if a value is not a number, `Some(None)` if one is NaN.
+/// The order of two numbers of any types. `None` if a value is not a number, `Some(None)` if a number is NaN.
 fn numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Ordering>> {
     // An integer compared with a double is converted to a double, as in cel-go.
     Some(match (left, right) {

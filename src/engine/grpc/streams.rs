@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Bytes of an error in a message whose results are too large together. Our choice.
+/// Bytes of an error in a message whose results are too large together. Not a limit of Hatchet.
 const MAX_ERROR_BYTES: usize = 1024;
 
 /// The stream of `SubscribeToWorkflowEvents`.

@@ -111,7 +111,7 @@ impl From<NotDurable> for Status {
     }
 }
 
-/// For the driver and its send queues.
+/// Methods for the driver and its send queues.
 impl CommitBarrier {
     /// Sets the batch that contains the latest change.
     pub(crate) fn set_pending(&self, batch: u64) {

@@ -32,7 +32,7 @@ pub(crate) enum Capacity {
     Workers,
 }
 
-/// Memory beyond the limit that only workers and workflows may use: 64 MiB, our choice.
+/// Memory beyond the limit that only workers and workflows may use: 64 MiB, not a limit of Hatchet.
 const WORKER_RESERVE: usize = 64 << 20;
 
 /// The state of an engine.

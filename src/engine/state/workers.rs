@@ -33,7 +33,7 @@ use crate::{
     hatchet::wire::{RunId, WorkerId},
 };
 
-/// Maximum delay of a timer under load: 1 s, our choice. A longer delay means that the engine was stopped.
+/// Maximum delay of a timer under load: 1 s. A longer delay means that the engine was suspended.
 const MAX_TIMER_DELAY: Duration = Duration::from_secs(1);
 
 /// A validated registration of a worker.

@@ -1,9 +1,9 @@
 //! Files with secrets. They are created for their owner only, and read only if no other user can have written them.
 //!
 //! Another user may have prepared an engine's folder, for example below `/tmp`. With a signing key that another user
-//! placed there, that user could create tokens that this process accepts. A hard link would expose this process's secrets
-//! under another user's permissions. So each file is checked after it was opened, on its descriptor, which a later rename
-//! or replacement of the path does not affect:
+//! placed there, that user could create tokens that this process accepts. A hard link would expose this process's
+//! secrets under another user's permissions. So each file is checked after it was opened, on its descriptor, which a
+//! later rename or replacement of the path does not affect:
 //!
 //! - it is a regular file (a FIFO would block the reader),
 //! - this process's user owns it,
@@ -36,7 +36,7 @@ pub(crate) enum Untrusted {
     },
     /// It has this number of hard links instead of one.
     Links(u64),
-    /// Other users can write to it. Holds its mode.
+    /// Other users can write to it. Contains its mode.
     Writable(u32),
     /// It is larger than this limit, in bytes.
     TooLarge(usize),
@@ -85,8 +85,8 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     open_checked(path, OpenOptions::new().read(true))
 }
 
-/// Opens a file for reading and writing, and checks it. Creates a missing file for its owner only, and makes an existing
-/// file private if other users can read it.
+/// Opens a file for reading and writing, and checks it. Creates a missing file for its owner only, and makes an
+/// existing file private if other users can read it.
 pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -101,8 +101,8 @@ pub(crate) fn secure(path: &Path) -> io::Result<()> {
     make_private(&open(path)?)
 }
 
-/// Creates an empty file for its owner only. Removes an existing file of that name first, which another process may have
-/// opened or linked.
+/// Creates an empty file for its owner only. Removes an existing file of that name first, which another process may
+/// have opened or linked.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -122,8 +122,8 @@ pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Replaces a file atomically: a reader gets either the old or the new content. `draft` is a path in the same folder that
-/// only this writer uses.
+/// Replaces a file atomically: a reader gets either the old or the new content. `draft` is a path in the same folder
+/// that only this writer uses.
 pub(crate) fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()> {
     let write = || {
         let mut out = create(draft)?;

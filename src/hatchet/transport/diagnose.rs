@@ -23,10 +23,10 @@ use crate::hatchet::{
 /// The response of an address to the start of an HTTP/2 connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeResult {
-    /// No connection: refused, timed out, or no such host. Holds the cause.
+    /// No connection: refused, timed out, or no such host. Contains the cause.
     NoConnection(String),
-    /// No connection for a local cause: the proxy does not connect, or this process may not open more files. Holds the
-    /// whole error text.
+    /// No connection for a local cause: the proxy does not connect, or this process may not open more files. Contains
+    /// the whole error text.
     Blocked(String),
     /// HTTP/2 without TLS, as from an engine without TLS.
     Plaintext,
@@ -34,7 +34,7 @@ pub(crate) enum ProbeResult {
     Tls,
     /// The peer responded with neither TLS nor HTTP/2.
     UnknownProtocol,
-    /// The connection was accepted, and no byte was received. Holds the end of the connection as a verb phrase.
+    /// The connection was accepted, and no byte was received. Contains the end of the connection as a verb phrase.
     Silent(String),
 }
 

@@ -80,7 +80,7 @@ pub(super) async fn drain(
     DrainOutcome { cancelled, still_running, unreported }
 }
 
-/// Pauses the workers, or closes all streams if one cannot be paused.
+/// Pauses the workers, or closes all streams if a worker cannot be paused.
 async fn stop_intake(
     resources: &Arc<WorkerResources>,
     workers: &[RegisteredWorker],

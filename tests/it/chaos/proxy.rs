@@ -32,7 +32,7 @@ struct Rules {
     /// Bytes from the client are dropped. A connection that has lost bytes drops all further bytes in that direction
     /// without closing, like a connection whose state a NAT router has lost.
     lose_up: bool,
-    /// The same for bytes from the engine.
+    /// Bytes from the engine are dropped, as with `lose_up`.
     lose_down: bool,
     /// Latency of each direction.
     delay: Duration,

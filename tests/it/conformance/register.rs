@@ -103,7 +103,7 @@ async fn labels_and_runtime_info_are_accepted() {
         os: Some("linux".to_owned()),
         extra: Some("x".to_owned()),
     };
-    let request = WorkerRegisterRequest { labels, runtime_info: Some(runtime_info), ..named(target.name("labelled")) };
+    let request = WorkerRegisterRequest { labels, runtime_info: Some(runtime_info), ..named(target.name("labeled")) };
     let worker_id = register(&target, request).await.unwrap().worker_id;
 
     let labels = HashMap::from([("memory".to_owned(), label(None, Some(32)))]);

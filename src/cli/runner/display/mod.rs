@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Shows a run, with colours and the elapsed time on a terminal. In the human format, status lines are messages on
+/// Shows a run, with colors and the elapsed time on a terminal. In the human format, status lines are messages on
 /// stderr. If events are requested, they are data on stdout.
 pub(super) struct RunDisplay {
     format: OutputFormat,
@@ -277,7 +277,7 @@ impl RunDisplay {
         Ok(())
     }
 
-    /// Whether lines have colours, on the stream to which they are printed.
+    /// Whether lines have colors, on the stream to which they are printed.
     fn has_color(&self) -> bool {
         if self.events_are_data { color_enabled(&std::io::stdout()) } else { color_enabled(&std::io::stderr()) }
     }

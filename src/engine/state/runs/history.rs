@@ -18,10 +18,11 @@ use crate::{
     hatchet::wire::WorkerId,
 };
 
-/// Number of events that the history of a task retains, the latest ones. Our choice: about a dozen attempts.
+/// Number of events that the history of a task retains, the latest ones. Not a limit of Hatchet: enough for about a
+/// dozen attempts.
 const MAX_EVENTS: u32 = 64;
 
-/// Number of characters that an event retains of an error. Our choice, as each event writes the task's row again.
+/// Number of characters that an event retains of an error. Limited, since each event writes the task's row again.
 const MAX_ERROR_CHARS: usize = 500;
 
 /// One event of a task's history.

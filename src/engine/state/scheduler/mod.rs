@@ -252,8 +252,8 @@ impl Scheduler {
         self.pools.get(&pool)?.next_queue(|class| fit(&self.classes[class.0]))
     }
 
-    /// For each pool that serves a queue, its workers with enough free units of the first required slot type, best
-    /// candidate first.
+    /// Returns, for each pool that serves a queue, its workers with enough free units of the first required slot type,
+    /// best candidate first.
     pub(crate) fn candidates(&self, queue: &TaskQueue) -> impl Iterator<Item = impl Iterator<Item = Candidate>> {
         let pools = self.pools_by_action.get(&queue.action).into_iter().flatten();
         pools.filter_map(|id| self.pools.get(id)).map(|pool| pool.candidates(&queue.requirements))

@@ -61,12 +61,12 @@ impl<O> RunRef<O> {
         Self { client, id, trigger: None, recovered: false, evidence, output: PhantomData }
     }
 
-    /// The same run without its output type.
+    /// Drops the output type.
     pub(super) fn untyped(self) -> RunRef {
         self.with_output()
     }
 
-    /// The same run with its output type and trigger id.
+    /// Adds the output type and the trigger id.
     pub(in crate::hatchet::client) fn typed<P>(self, trigger: TriggerId) -> RunRef<P> {
         RunRef { trigger: Some(trigger), ..self.with_output() }
     }

@@ -42,7 +42,7 @@ pub struct RunEvent {
     pub run: String,
     /// The number of the attempt, from 0; `None` if the engine did not send it.
     pub retry_count: Option<i32>,
-    /// What happened, with the data of the event.
+    /// The kind of the event, with its data.
     pub kind: RunEventKind,
 }
 

@@ -11,7 +11,7 @@ use crate::{
     support::{all_runs, eventually},
 };
 
-/// Part of an input by which the proxy recognises the trigger.
+/// Part of an input by which the proxy recognizes the trigger.
 const MARKER: &str = "its response is lost";
 const HELLO: [&str; 4] =
     ["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"its response is lost"}"#];
