@@ -1,4 +1,4 @@
-//! Opening the state of an engine with a data folder.
+//! Opens the state of an engine with a data folder.
 
 use std::path::Path;
 

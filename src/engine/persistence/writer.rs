@@ -1,4 +1,4 @@
-//! Writing one batch, with retries.
+//! Writes a batch, retrying until it succeeds.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ pub(crate) async fn write_batch(
         let Err((returned, error)) = store.write(batch).await else { break };
         let is_new = barrier.report_failure(&format!("{path}: {error}"));
         if error.is_final() {
-            tracing::error!("{path}: {error}");
+            tracing::error!("writing {path} failed: {error}");
             return false;
         }
         batch = returned;

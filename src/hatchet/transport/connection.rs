@@ -31,9 +31,12 @@ use super::{
     link::{Link, LinkClosed},
     liveness::{Monitor, set_keepalive},
 };
-use crate::hatchet::wire::proto::{
-    GetVersionRequest, dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
-    v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
+use crate::hatchet::wire::{
+    proto::{
+        GetVersionRequest, dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
+        v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
+    },
+    readable_duration,
 };
 
 /// Maximum size of a received header list in bytes. The refusal of a bulk trigger describes each of up to 1,000
@@ -150,7 +153,10 @@ impl Shared {
                 silence = monitor.wait_until_dead(link.activity(), || self.auth.was_accepted(), || link.probe()) => silence,
                 _ = link.closed() => continue,
             };
-            tracing::debug!("the connection to the engine is dead: nothing was received for {silence:.1?}");
+            tracing::debug!(
+                "the connection to the engine is dead: nothing was received for {}",
+                readable_duration(silence)
+            );
             self.replace(&link, LinkClosed::Dead(silence));
         }
     }

@@ -1,8 +1,8 @@
 //! Watches runs until they finish.
 //!
-//! Each client has one watcher: a task that owns one subscription to the ends of runs, and polls their details at a
-//! limited rate. The subscription is fast, but its stream can break, stall, or lose an event. A poll is slow, but is
-//! an independent call. The first of the two that returns a run's outcome ends the waits for it, so no wait hangs.
+//! Each client has one watcher: a task that owns one subscription that reports finished runs, and polls their details
+//! at a limited rate. The subscription is fast, but its stream can break, stall, or lose an event. A poll is slow, but
+//! is an independent call. The first of the two that returns a run's outcome ends the waits for it, so no wait hangs.
 //!
 //! ```text
 //!  outcome()   Outcomes   RunUpdates            one watcher task per client
@@ -149,7 +149,7 @@ impl Task {
             tokio::select! {
                 biased;
                 event = self.subscription.next() => match event {
-                    SubscriptionEvent::Ended(run, event) => {
+                    SubscriptionEvent::Finished(run, event) => {
                         self.runs.event(run, RunOutcome::from_event(run, &event), Instant::now());
                     }
                     SubscriptionEvent::Broke(error) => self.runs.subscription_broke(error, Instant::now()),
