@@ -100,7 +100,7 @@ impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
         let advice = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                "The file is damaged: restart the process, which renames it"
+                "The file is damaged. Restart the process, which renames it"
             }
             _ => advice(&error).unwrap_or("Check the folder, or restart the process"),
         };

@@ -147,7 +147,7 @@ async fn write_fails_after_lock_or_file_is_replaced() {
         std::fs::rename(dir.path().join(name), dir.path().join("away")).unwrap();
         std::fs::write(dir.path().join(name), "").unwrap();
         let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
-        assert!(error.to_string().contains(name) && error.to_string().contains("restart"), "{error}");
+        assert!(error.to_string().contains(name) && error.to_string().contains("Restart the process"), "{error}");
     }
 }
 
