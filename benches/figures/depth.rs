@@ -24,7 +24,7 @@ use hatchet_quickstart::{
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    rig::{Link, connect},
+    fixture::{AuthenticatedChannel, connect},
     table::{Figure, Target, median},
 };
 
@@ -171,7 +171,7 @@ fn workflow_name(workflow: usize) -> String {
     format!("depth-{workflow}")
 }
 
-async fn register_workflows(link: &Link, workflows: usize, limit: Limit) -> Result<()> {
+async fn register_workflows(link: &AuthenticatedChannel, workflows: usize, limit: Limit) -> Result<()> {
     let mut admin = AdminServiceClient::new(link.clone());
     for workflow in 0..workflows {
         let mut task = CreateTaskOpts {
@@ -190,7 +190,7 @@ async fn register_workflows(link: &Link, workflows: usize, limit: Limit) -> Resu
     Ok(())
 }
 
-async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
+async fn trigger(link: &AuthenticatedChannel, runs: usize, workflows: usize) -> Result<()> {
     let mut client = WorkflowServiceClient::new(link.clone());
     for first in (0..runs).step_by(BATCH) {
         let item = |run: usize| TriggerWorkflowRequest {
@@ -206,7 +206,7 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
 
 /// Runs a worker of gRPC stubs, which completes a task for each permit.
 async fn run_worker(
-    link: Link,
+    link: AuthenticatedChannel,
     number: usize,
     slots: usize,
     workflows: usize,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     engine::{
         state::{Capacity, Timestamp},
-        validate::{Invalid, definition::window, template::template},
+        validate::{Invalid, definition::parse_window, template::validate_template},
     },
     hatchet::wire::{
         excerpt,
@@ -55,7 +55,8 @@ impl WorkflowService for Services {
             return Err(Invalid::unsupported("scheduling child runs").into());
         }
         let metadata = request.additional_metadata.as_deref();
-        let template = template(&request.name, &request.input, metadata, request.priority, self.driver.max_message)?;
+        let template =
+            validate_template(&request.name, &request.input, metadata, request.priority, self.driver.max_message)?;
         let times: Vec<Timestamp> = request.schedules.iter().map(Timestamp::from_wire).collect();
         let found = self
             .driver
@@ -87,7 +88,7 @@ impl WorkflowService for Services {
             return Err(Status::invalid_argument("key is required"));
         }
         let window =
-            window(duration).ok_or_else(|| Status::invalid_argument(format!("invalid duration {duration}")))?;
+            parse_window(duration).ok_or_else(|| Status::invalid_argument(format!("invalid duration {duration}")))?;
         let put = self.driver.add(Capacity::Runs, |state, now| state.put_rate_limit(&key, limit.into(), window, now));
         put.await?;
         Ok(Response::new(PutRateLimitResponse {}))

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use tonic::Code;
 
-use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_rejected};
+use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_refused};
 
 async fn label(target: &Target, worker: &RawWorker, key: &str, value: WorkerLabels) {
     let labels = HashMap::from([(key.to_owned(), value)]);
@@ -27,7 +27,7 @@ fn number(value: i32) -> WorkerLabels {
 }
 
 /// Starts a listening worker with this label.
-async fn labelled(target: &Target, workflow: &Workflow, key: &str, value: WorkerLabels) -> RawWorker {
+async fn labeled(target: &Target, workflow: &Workflow, key: &str, value: WorkerLabels) -> RawWorker {
     let mut worker = RawWorker::register(target, "worker", &[&workflow.action], &[("default", 1)]).await;
     label(target, &worker, key, value).await;
     worker.listen();
@@ -70,8 +70,8 @@ async fn worker_without_required_label_gets_no_run() {
     let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
     let workflow =
         target.workflow_with("required", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
-    let other = labelled(&target, &workflow, "kind", text("cpu")).await;
-    let matching = labelled(&target, &workflow, "kind", text("gpu")).await;
+    let other = labeled(&target, &workflow, "kind", text("cpu")).await;
+    let matching = labeled(&target, &workflow, "kind", text("gpu")).await;
     only_matching(&target, || workflow.request(json!({})), other, matching).await;
 }
 
@@ -86,8 +86,8 @@ async fn label_number_is_compared_with_the_given_operator() {
     };
     let workflow =
         target.workflow_with("compared", |task| task.worker_labels = [("memory".to_owned(), desired)].into()).await;
-    let other = labelled(&target, &workflow, "memory", number(63)).await;
-    let matching = labelled(&target, &workflow, "memory", number(64)).await;
+    let other = labeled(&target, &workflow, "memory", number(63)).await;
+    let matching = labeled(&target, &workflow, "memory", number(64)).await;
     only_matching(&target, || workflow.request(json!({})), other, matching).await;
 }
 
@@ -95,8 +95,8 @@ async fn label_number_is_compared_with_the_given_operator() {
 async fn desired_labels_of_a_trigger_select_the_worker() {
     let target = Target::start().await;
     let workflow = target.workflow("desired").await;
-    let other = labelled(&target, &workflow, "zone", text("a")).await;
-    let matching = labelled(&target, &workflow, "zone", text("b")).await;
+    let other = labeled(&target, &workflow, "zone", text("a")).await;
+    let matching = labeled(&target, &workflow, "zone", text("b")).await;
     let request = || {
         let desired =
             DesiredWorkerLabels { str_value: Some("b".to_owned()), required: Some(true), ..Default::default() };
@@ -114,7 +114,7 @@ async fn optional_label_is_a_preference() {
     let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };
     let workflow =
         target.workflow_with("preferred", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
-    let mut other = labelled(&target, &workflow, "kind", text("cpu")).await;
+    let mut other = labeled(&target, &workflow, "kind", text("cpu")).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = other.next_start().await;
     assert_eq!(action.workflow_run_id, run);
@@ -128,7 +128,7 @@ async fn changed_label_makes_a_worker_eligible() {
     let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
     let workflow =
         target.workflow_with("upsert", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
-    let mut worker = labelled(&target, &workflow, "kind", text("cpu")).await;
+    let mut worker = labeled(&target, &workflow, "kind", text("cpu")).await;
     let mut control = ControlWorker::start(&target).await;
     let run = target.trigger(&workflow, json!({})).await;
     control.complete_runs(&target).await;
@@ -156,7 +156,7 @@ async fn text_has_no_order_and_no_relation_to_a_number() {
         ("number", by(WorkerLabelComparator::NotEqual), number(5)),
     ] {
         let workflow = target.workflow_with(base, |task| task.worker_labels = [("k".to_owned(), desired)].into()).await;
-        let mut worker = labelled(&target, &workflow, "k", value).await;
+        let mut worker = labeled(&target, &workflow, "k", value).await;
         let run = target.trigger(&workflow, json!({})).await;
         control.complete_runs(&target).await;
         assert!(worker.waiting_action().is_none(), "{base}");
@@ -172,9 +172,9 @@ async fn malformed_sticky_strategy_and_worker_id_are_rejected() {
     let mut definition = target.definition("sticky");
     definition.sticky = Some(7);
     let text = "CreateWorkflowVersionOpts.Sticky";
-    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, text);
+    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, text);
     let workflow = target.workflow("plain").await;
     let request = TriggerWorkflowRequest { desired_worker_id: Some("nope".to_owned()), ..workflow.request(json!({})) };
     let text = "desiredWorkerId must be a valid UUID";
-    assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, text);
+    assert_refused(target.try_trigger(request).await, Code::InvalidArgument, text);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_rejected, only_task};
+use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_refused, only_task};
 
 fn rule(expression: &str, max_runs: i32, strategy: Strategy) -> Concurrency {
     Concurrency {
@@ -127,7 +127,7 @@ async fn queue_depth_strategies_keep_a_single_waiting_run() {
         if !target.deviates(Deviation::HasNewerConcurrencyRules) {
             let mut definition = target.definition(base);
             definition.tasks[0].concurrency = rules;
-            assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, "LimitStrategy");
+            assert_refused(target.try_put(&definition).await, Code::InvalidArgument, "LimitStrategy");
             continue;
         }
         let workflow = grouped(&target, base, rules).await;
@@ -363,10 +363,10 @@ async fn invalid_rule_is_rejected_with_its_field() {
         (rule("'a'", 1, Strategy::QueueNewest), format!("{field}.LimitStrategy'")),
     ] {
         definition.tasks[0].concurrency = vec![declared];
-        assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, &text);
+        assert_refused(target.try_put(&definition).await, Code::InvalidArgument, &text);
     }
     definition.tasks[0].concurrency.clear();
     definition.concurrency = Some(rule("nope", 1, Strategy::CancelNewest));
     let text = "CreateWorkflowVersionOpts.Concurrency[0].Expression";
-    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, text);
+    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, text);
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use super::deviations::Deviation;
-use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_rejected, only_task};
+use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_refused, only_task};
 
 async fn try_put(target: &Target, key: &str, limit: i32, duration: i32) -> Result<(), Status> {
     let request = PutRateLimitRequest { key: key.to_owned(), limit, duration };
@@ -221,7 +221,7 @@ async fn pause_holds_runs_and_is_never_shortened() {
     worker.complete(&action, "{}").await;
     let request = PauseRateLimitRequest { key: target.name("unknown"), paused_until: Some(until) };
     let unknown = target.workflows().pause_rate_limit(request).await;
-    assert_rejected(unknown, Code::NotFound, "rate limit not found");
+    assert_refused(unknown, Code::NotFound, "rate limit not found");
     worker.close().await;
     control.close().await;
 }
@@ -229,7 +229,7 @@ async fn pause_holds_runs_and_is_never_shortened() {
 #[tokio::test]
 async fn invalid_rate_limit_is_rejected_with_its_field() {
     let target = Target::start().await;
-    assert_rejected(try_put(&target, "", 1, 0).await, Code::InvalidArgument, "key is required");
+    assert_refused(try_put(&target, "", 1, 0).await, Code::InvalidArgument, "key is required");
     let mut definition = target.definition("invalid");
     let field = "CreateWorkflowVersionOpts.Tasks[0].RateLimits[0]";
     let with = |change: fn(&mut CreateTaskRateLimit)| {
@@ -244,12 +244,12 @@ async fn invalid_rate_limit_is_rejected_with_its_field() {
         (with(|rule| (rule.key_expr, rule.limit_values_expr) = (Some("'a'".into()), Some("1 +".into()))), "LimitExpr"),
     ] {
         definition.tasks[0].rate_limits = vec![rule];
-        assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, &format!("{field}.{name}'"));
+        assert_refused(target.try_put(&definition).await, Code::InvalidArgument, &format!("{field}.{name}'"));
     }
     definition.tasks[0].rate_limits = vec![fixed(&target.name("unknown"), 1)];
     let missing = target.try_put(&definition).await;
     if target.deviates(Deviation::MalformedDefinitionIsInvalid) {
-        assert_rejected(missing, Code::InvalidArgument, "RateLimits[0].Key': there is no rate limit");
+        assert_refused(missing, Code::InvalidArgument, "RateLimits[0].Key': there is no rate limit");
     } else {
         assert_eq!(missing.unwrap_err().code(), Code::Internal);
     }

@@ -20,13 +20,15 @@ use crate::{
 impl State {
     /// Carries out the pending consequences of an event:
     ///
-    /// 1. the ends of tasks for the other tasks of their runs, and the changes of concurrency groups, which can end tasks,
-    /// 2. freed workers, which take the tasks whose turn it is,
-    /// 3. queues that were empty. They are last, so that a task that was just queued does not precede waiting tasks.
+    /// 1. Finished tasks start or skip the tasks that depend on them, and finish their runs. Changed concurrency groups
+    ///    admit or cancel members, which can finish tasks.
+    /// 2. Workers with freed slots take the next tasks of their queues.
+    /// 3. Tasks in queues that were empty are assigned. This is last, so that a new task does not precede waiting
+    ///    tasks.
     pub(super) fn dispatch(&mut self, now: ClockReading) {
         loop {
-            if let Some(task) = self.pending.ended_tasks.pop_front() {
-                self.task_ended(task, now);
+            if let Some(task) = self.pending.finished_tasks.pop_front() {
+                self.task_finished(task, now);
             } else if let Some(group) = self.pending.changed_groups.pop_front() {
                 self.settle_group(&group, now);
             } else {
@@ -41,8 +43,8 @@ impl State {
         }
     }
 
-    /// Assigns the head of a queue to the worker with the most free units, and among equals to the worker with the oldest
-    /// latest assignment. Returns whether there was a task and a worker for it.
+    /// Assigns the head of a queue to the worker with the highest rank by the task's placement, then the most free units,
+    /// and among equals to the worker whose latest assignment is the oldest. Returns whether there was a task and a worker for it.
     fn assign_head(&mut self, queue_id: QueueId, now: ClockReading) -> bool {
         let queue = self.scheduler.queue(queue_id);
         let Some(task) = queue.head() else { return false };

@@ -48,9 +48,9 @@ pub(crate) struct Run {
     pub(crate) sticky_worker: Option<WorkerId>,
     /// The labels that the trigger desires of the workers. Sorted by key.
     pub(crate) desired_labels: Vec<DesiredLabel>,
-    /// Number of tasks that have not ended.
+    /// Number of tasks that have not finished.
     pub(crate) open: usize,
-    /// Set while all tasks have ended.
+    /// Set while all tasks have finished.
     pub(crate) finished: Option<Finish>,
     /// The idempotency key that the run has claimed.
     pub(crate) idempotency_key: Option<Arc<str>>,

@@ -20,12 +20,12 @@
 //!   is suspended: it has no head until the limit [resumes](Scheduler::resume) it.
 //! - A **fairness group** is a workflow. Groups take turns: the group with the oldest latest assignment is next,
 //!   independent of priorities, which order the tasks within a workflow only.
-//! - A **worker pool** is the set of workers that serve the same actions. It has an index of the queue heads that wait for
-//!   it, and of its workers by their free slots. A fleet has one pool for each kind of worker.
+//! - A **worker pool** is the set of workers that serve the same actions. It has an index of the queue heads that wait
+//!   for it, and of its workers by their free slots. A fleet has one pool for each kind of worker.
 //!
-//! Cost: a change of a queue's head takes O(p log n) for the p pools that serve its action. The search for the next task of
-//! a worker, or for a worker of a task, takes O(c + log n) for the c resource classes with waiting tasks. The number n of
-//! queued tasks, queues or workers affects both only by its logarithm.
+//! Cost: a change of a queue's head takes O(p log n) for the p pools that serve its action. The search for the next
+//! task of a worker, or for a worker of a task, takes O(c + log n) for the c resource classes with waiting tasks. The
+//! number n of queued tasks, queues or workers affects both only by its logarithm.
 
 mod pool;
 mod queue;
@@ -86,7 +86,7 @@ pub(crate) struct Scheduler {
     last_position: u64,
 }
 
-/// Queues.
+/// Queues: adding tasks and taking them out.
 impl Scheduler {
     /// Returns the queue of an action of a workflow with these needs. Creates it if it is new.
     pub(crate) fn queue_for(&mut self, workflow: &Arc<str>, action: &Arc<str>, class: &ResourceClass) -> QueueId {
@@ -343,8 +343,8 @@ impl Scheduler {
         self.pools.get(&pool)?.next_queue(|class| fit(&self.classes[class.0].0))
     }
 
-    /// For each pool that serves a queue, its workers with enough free units of the first required slot type, best
-    /// candidate first.
+    /// Returns, for each pool that serves a queue, its workers with enough free units of the first required slot type,
+    /// best candidate first.
     pub(crate) fn candidates(&self, queue: &TaskQueue) -> impl Iterator<Item = impl Iterator<Item = Candidate>> {
         let pools = self.pools_by_action.get(&queue.key.action).into_iter().flatten();
         pools.filter_map(|id| self.pools.get(id)).map(|pool| pool.candidates(&queue.class.requirements))

@@ -26,21 +26,21 @@ pub(super) enum Owner<'a> {
 }
 
 /// The rules of a workflow.
-pub(super) fn workflow_rules(content: &CreateWorkflowVersionRequest) -> Result<Vec<ConcurrencyRule>, Invalid> {
+pub(super) fn validate_workflow_rules(content: &CreateWorkflowVersionRequest) -> Result<Vec<ConcurrencyRule>, Invalid> {
     let is_single = content.tasks.len() == 1 && content.on_failure_task.is_none();
     let owner = if is_single { Owner::OnlyTask } else { Owner::Runs };
-    rules(content.concurrency.iter().chain(&content.concurrency_arr), owner)
+    validate_rules(content.concurrency.iter().chain(&content.concurrency_arr), owner)
 }
 
 /// The rules in the order of their declaration.
-pub(super) fn rules<'a>(
+pub(super) fn validate_rules<'a>(
     declared: impl Iterator<Item = &'a Concurrency>,
     owner: Owner<'_>,
 ) -> Result<Vec<ConcurrencyRule>, Invalid> {
-    declared.enumerate().map(|(index, declared)| rule(index, declared, owner)).collect()
+    declared.enumerate().map(|(index, declared)| validate_rule(index, declared, owner)).collect()
 }
 
-fn rule(index: usize, declared: &Concurrency, owner: Owner<'_>) -> Result<ConcurrencyRule, Invalid> {
+fn validate_rule(index: usize, declared: &Concurrency, owner: Owner<'_>) -> Result<ConcurrencyRule, Invalid> {
     let field = |name: &str| match owner {
         Owner::Task { at, .. } => format!("{at}.Concurrency[{index}].{name}"),
         Owner::Runs | Owner::OnlyTask => format!("Concurrency[{index}].{name}"),
@@ -73,12 +73,13 @@ fn rule(index: usize, declared: &Concurrency, owner: Owner<'_>) -> Result<Concur
         key: compile("Expression", &declared.expression)?,
         max_runs: declared.max_runs.unwrap_or(1),
         max_runs_expression: max_runs_expression.map(|text| compile("MaxRunsExpression", text)).transpose()?,
-        strategy: strategy(declared.limit_strategy).map_err(|e| Invalid::definition(&field("LimitStrategy"), &e))?,
+        strategy: validate_strategy(declared.limit_strategy)
+            .map_err(|e| Invalid::definition(&field("LimitStrategy"), &e))?,
         tenant_name,
     })
 }
 
-fn strategy(declared: Option<i32>) -> Result<LimitStrategy, String> {
+fn validate_strategy(declared: Option<i32>) -> Result<LimitStrategy, String> {
     use ConcurrencyLimitStrategy as Declared;
     let refused = |name: &str| {
         format!(
@@ -108,7 +109,7 @@ mod tests {
     }
 
     fn rule_of(owner: Owner<'_>, change: impl FnOnce(&mut Concurrency)) -> Result<ConcurrencyRule, String> {
-        rule(0, &declared(change), owner).map_err(Invalid::into_message)
+        validate_rule(0, &declared(change), owner).map_err(Invalid::into_message)
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
 const DEFAULT_WEIGHT: i32 = 100;
 
 /// The sticky strategy of a workflow.
-pub(super) fn sticky(declared: Option<i32>) -> Result<Option<Sticky>, Invalid> {
+pub(super) fn validate_sticky(declared: Option<i32>) -> Result<Option<Sticky>, Invalid> {
     match declared.map(StickyStrategy::try_from) {
         None => Ok(None),
         Some(Ok(StickyStrategy::Soft)) => Ok(Some(Sticky::Soft)),
@@ -29,7 +29,7 @@ pub(super) fn sticky(declared: Option<i32>) -> Result<Option<Sticky>, Invalid> {
 }
 
 /// The desired labels, sorted by key. `refuse` makes an error from the field of a label and the reason.
-pub(crate) fn desired_labels(
+pub(crate) fn validate_desired_labels(
     labels: &HashMap<String, DesiredWorkerLabels>,
     refuse: impl Fn(&str, &str) -> Invalid,
 ) -> Result<Vec<DesiredLabel>, Invalid> {

@@ -12,11 +12,15 @@ use crate::{
 };
 
 /// The rules in the order of their declaration. `at` names the task, for errors.
-pub(super) fn rules(at: &str, declared: &[CreateTaskRateLimit]) -> Result<Vec<RateRule>, Invalid> {
-    declared.iter().enumerate().map(|(index, declared)| rule(&format!("{at}.RateLimits[{index}]"), declared)).collect()
+pub(super) fn validate_rules(at: &str, declared: &[CreateTaskRateLimit]) -> Result<Vec<RateRule>, Invalid> {
+    declared
+        .iter()
+        .enumerate()
+        .map(|(index, declared)| validate_rule(&format!("{at}.RateLimits[{index}]"), declared))
+        .collect()
 }
 
-fn rule(at: &str, declared: &CreateTaskRateLimit) -> Result<RateRule, Invalid> {
+fn validate_rule(at: &str, declared: &CreateTaskRateLimit) -> Result<RateRule, Invalid> {
     let invalid = |field: &str, reason: &str| Invalid::definition(&format!("{at}.{field}"), reason);
     let compile = |field: &str, text: &Option<String>| {
         let text = text.as_deref().filter(|text| !text.is_empty());
@@ -35,7 +39,9 @@ fn rule(at: &str, declared: &CreateTaskRateLimit) -> Result<RateRule, Invalid> {
     }
     let window = match declared.duration {
         None => Window::default(),
-        Some(number) => window(number).ok_or_else(|| invalid("Duration", &format!("unknown duration {number}")))?,
+        Some(number) => {
+            parse_window(number).ok_or_else(|| invalid("Duration", &format!("unknown duration {number}")))?
+        }
     };
     Ok(RateRule {
         key: key.map_or_else(|| RateTarget::Fixed(declared.key.as_str().into()), RateTarget::Computed),
@@ -45,6 +51,6 @@ fn rule(at: &str, declared: &CreateTaskRateLimit) -> Result<RateRule, Invalid> {
 }
 
 /// A window by its number in the protocol.
-pub(crate) fn window(number: i32) -> Option<Window> {
+pub(crate) fn parse_window(number: i32) -> Option<Window> {
     Window::ALL.get(usize::try_from(number).ok()?).copied()
 }
