@@ -2,7 +2,7 @@
 //!
 //! A task takes its units when it is assigned, so that no unit is used by a task that has no worker yet. Tasks that need
 //! the same units are in a [lane](super::scheduler) of their own. If a key has too few units for the head of a lane, the
-//! lane is suspended and waits at the key: it is looked at again when the key is refilled, changed or no longer paused.
+//! lane is suspended and waits at the key until it is refilled, changed or no longer paused.
 //! The cost is that of one lane, whatever the numbers of keys and of queued tasks.
 //!
 //! A window begins with the refill at the end of the one before, or with the creation of the key. As in a real engine, a

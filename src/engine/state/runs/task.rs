@@ -61,7 +61,7 @@ const TASK_BYTES: usize = 1024;
 pub(crate) enum Phase {
     /// Number of blockers; see [`Runs::blockers`](super::Runs::blockers).
     Waiting(usize),
-    /// Queued in the eyes of clients, but not in a queue: the limits of the run have not admitted it yet.
+    /// Not in a queue yet: the limits of the run have not admitted the task. Clients see it as queued.
     Held,
     Queued(QueuePosition),
     BackOff,

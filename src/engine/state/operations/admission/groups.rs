@@ -2,7 +2,7 @@
 //!
 //! A task enters the groups of its rules one after the other, and is queued once it has been admitted to all of them. The
 //! rules of a workflow of several tasks come before those of its tasks, and the run enters them as a whole: with its first
-//! task, until all tasks but the on-failure task have ended.
+//! task, until all tasks but the on-failure task have finished.
 
 use std::sync::Arc;
 
@@ -159,7 +159,7 @@ impl State {
         self.leave(Level::Task, id, count.min(held + 1));
     }
 
-    /// Takes a run out of its groups once all of its tasks but the on-failure task have ended.
+    /// Takes a run out of its groups once all of its tasks but the on-failure task have finished.
     pub(in crate::engine::state::operations) fn leave_run_groups(&mut self, id: RunId) {
         let Some(run) = self.runs.get(id).filter(|run| run.is_in_groups) else { return };
         let on_failure = run.version.definition.on_failure().and_then(|at| run.tasks.get(at));

@@ -6,7 +6,7 @@
 //!                               └── no limits ─────┘
 //! ```
 //!
-//! A held task is queued in the eyes of clients: it has the schedule timeout and the status of a queued task.
+//! Clients see a held task as queued: it has the status and the schedule timeout of a queued task.
 
 mod groups;
 mod rates;
