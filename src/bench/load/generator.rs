@@ -127,7 +127,7 @@ impl LoadGenerator {
                     break EndReason::Completed;
                 }
             }
-            let due = self.schedule.next_due(self.now());
+            let due = self.schedule.next_due(self.now(), self.calls.len());
             let due = due.map(|at| self.began + Duration::from_micros(u64::try_from(at).unwrap_or(0)));
             tokio::select! {
                 // Rare events come first, so that frequent ones cannot starve them.

@@ -1,7 +1,7 @@
 //! Connections to an engine.
 //!
 //! A [`Connection`] has one [`Link`] at a time. It replaces the link when the liveness monitor reports it dead, and when
-//! an embedded engine has restarted with another address or token. Calls of the old link fail with
+//! an embedded engine has restarted with another address, or refuses the token and has a new one. Calls of the old link fail with
 //! [`ErrorKind::Unreachable`]. Later calls use the new link.
 
 use std::{
@@ -104,7 +104,7 @@ impl Shared {
     /// Closes a link. If it is the current link, replaces it by a new one, to the engine that the handshake file currently
     /// names.
     fn replace(&self, link: &Arc<Link>, reason: LinkClosed) {
-        if !self.rediscover() {
+        if !self.rediscover(false) {
             let mut engine = self.engine();
             if Arc::ptr_eq(&engine.link, link) {
                 engine.link = Arc::new(Link::new(&engine.endpoint, &engine.dialer, engine.bearer.clone()));
@@ -113,11 +113,11 @@ impl Shared {
         link.close(reason);
     }
 
-    /// Reads the handshake file again, if the settings come from one. Returns whether it names another engine, which later
-    /// calls use.
-    fn rediscover(&self) -> bool {
+    /// Reads the handshake file again, if the settings come from one. Returns whether it names another engine, or a new
+    /// token in place of a refused one. Later calls use these.
+    fn rediscover(&self, token_is_refused: bool) -> bool {
         let previous = self.engine().config.clone();
-        let Some(config) = previous.rediscover() else { return false };
+        let Some(config) = previous.rediscover(token_is_refused) else { return false };
         let address = config.host_port.clone();
         match Engine::new(config) {
             Ok(engine) => {
@@ -217,22 +217,22 @@ impl Connection {
     pub(in crate::hatchet) fn call_error(&self, call: &str, status: Status) -> ClientError {
         let error = ClientError::from_status(call, status);
         match error.kind() {
-            ErrorKind::Unauthenticated if self.0.shared.rediscover() => ClientError::new(
+            ErrorKind::Unauthenticated if self.0.shared.rediscover(true) => ClientError::new(
                 ErrorKind::AuthGracePeriod,
                 format!("{call} failed: the engine has a new token, which the next call sends"),
             ),
             ErrorKind::Unauthenticated => self.0.shared.auth.classify_refusal(call, error),
             ErrorKind::Unreachable => {
-                self.follow_engine();
+                self.follow_engine(&error);
                 error
             }
             _ => error,
         }
     }
 
-    /// Switches to the engine that the handshake file currently names, if the settings come from one. Reads the file at most
-    /// once per [`MIN_REDISCOVERY_INTERVAL`].
-    pub(in crate::hatchet) fn follow_engine(&self) {
+    /// Switches to the engine that the handshake file currently names after a call failed with this error, if the settings
+    /// come from one. Reads the file at most once per [`MIN_REDISCOVERY_INTERVAL`].
+    pub(in crate::hatchet) fn follow_engine(&self, error: &ClientError) {
         let is_due = {
             let mut last = self.0.shared.last_rediscovery.lock().unwrap_or_else(PoisonError::into_inner);
             let is_due = last.is_none_or(|at| at.elapsed() >= MIN_REDISCOVERY_INTERVAL);
@@ -242,7 +242,7 @@ impl Connection {
             is_due
         };
         if is_due {
-            self.0.shared.rediscover();
+            self.0.shared.rediscover(error.kind() == ErrorKind::Unauthenticated);
         }
     }
 
