@@ -288,8 +288,10 @@ impl LoadGenerator {
                     id
                 }
                 kind => {
-                    let is_unanswered =
-                        error.is_temporary() || matches!(kind, ErrorKind::Duplicate(_) | ErrorKind::Unconfirmed(_));
+                    // A refusal does not show whether an earlier submission without a response started the run.
+                    let is_unanswered = run.acceptance == Acceptance::Unanswered
+                        || !did_not_start(&error)
+                        || matches!(kind, ErrorKind::Duplicate(_) | ErrorKind::Unconfirmed(_));
                     if is_unanswered {
                         run.acceptance = Acceptance::Unanswered;
                         progress.unaccounted += 1;
