@@ -61,6 +61,7 @@ struct Shared {
     engine: Mutex<Engine>,
     auth: Arc<AuthState>,
     last_rediscovery: Mutex<Option<Instant>>,
+    last_failure: Mutex<Option<(Instant, ClientError)>>,
 }
 
 /// The engine that calls are sent to.
@@ -183,6 +184,7 @@ impl Connection {
             engine: Mutex::new(Engine::new(config)?),
             auth: Arc::default(),
             last_rediscovery: Mutex::default(),
+            last_failure: Mutex::default(),
         });
         let _monitor = AbortOnDropHandle::new(tokio::spawn(shared.clone().monitor()));
         Ok(Self(Arc::new(Inner { shared, _monitor })))
@@ -216,7 +218,7 @@ impl Connection {
     /// its refusal of a token that it accepted before may be temporary.
     pub(in crate::hatchet) fn call_error(&self, call: &str, status: Status) -> ClientError {
         let error = ClientError::from_status(call, status);
-        match error.kind() {
+        let error = match error.kind() {
             ErrorKind::Unauthenticated if self.0.shared.rediscover(true) => ClientError::new(
                 ErrorKind::AuthGracePeriod,
                 format!("{call} failed: the engine has a new token, which the next call sends"),
@@ -227,7 +229,24 @@ impl Connection {
                 error
             }
             _ => error,
+        };
+        self.record_failure(&error);
+        error
+    }
+
+    /// Records the error of a failed call if the call may succeed later, for [`Self::failure_since`].
+    pub(in crate::hatchet) fn record_failure(&self, error: &ClientError) {
+        if error.is_temporary() {
+            let failure = Some((Instant::now(), error.clone()));
+            *self.0.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
         }
+    }
+
+    /// The latest temporary failure of a call, if it was after `start`. Names the cause when a caller stops waiting for a
+    /// call that is being retried.
+    pub(crate) fn failure_since(&self, start: Instant) -> Option<ClientError> {
+        let failure = self.0.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failure.filter(|(at, _)| *at >= start).map(|(_, error)| error)
     }
 
     /// Switches to the engine that the handshake file currently names after a call failed with this error, if the settings
