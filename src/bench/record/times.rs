@@ -67,8 +67,8 @@ pub(in crate::bench) struct Span {
 
 /// Copies the times of a row to its run. Recovers the run if its id is unknown.
 ///
-/// Runs that had not ended when a benchmark was stopped go on. Their times after its end are left out, because the metrics
-/// would mix them with the times of the benchmark: it would have a waiting time longer than itself.
+/// Runs that had not finished when a benchmark was stopped go on. Their times after its end are left out, because the
+/// metrics would mix them with the times of the benchmark, and show a waiting time longer than the benchmark.
 fn apply_row(
     plan: &LoadPlan,
     runs: &mut RunRecords,

@@ -27,7 +27,8 @@ pub(super) use request::Request;
 
 /// Runs the benchmark, and starts and stops a worker for it if requested.
 ///
-/// Runs on a thread of the runtime. On the main thread, each outcome from the client's watcher would wake another thread.
+/// Runs on a thread of the runtime. On the main thread, each outcome from the client's watcher would wake another
+/// thread.
 pub(super) async fn run(request: Request) -> Result<(), Exit> {
     match tokio::spawn(run_on_worker_thread(request)).await {
         Ok(result) => result,

@@ -249,15 +249,15 @@ impl Connection {
         }
     }
 
-    /// The latest temporary failure of a call, if it was after `start`. Names the cause when a caller stops waiting for a
-    /// call that is being retried.
+    /// The latest temporary failure of a call, if it was after `start`. Names the cause when a caller stops waiting for
+    /// a call that is being retried.
     pub(crate) fn failure_since(&self, start: Instant) -> Option<ClientError> {
         let failure = self.0.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         failure.filter(|(at, _)| *at >= start).map(|(_, error)| error)
     }
 
-    /// Switches to the engine that the handshake file currently names after a call failed with this error, if the settings
-    /// come from one. Reads the file at most once per [`MIN_REDISCOVERY_INTERVAL`].
+    /// Switches to the engine that the handshake file currently names after a call failed with this error, if the
+    /// settings come from one. Reads the file at most once per [`MIN_REDISCOVERY_INTERVAL`].
     pub(in crate::hatchet) fn follow_engine(&self, error: &ClientError) {
         let is_due = {
             let mut last = self.0.shared.last_rediscovery.lock().unwrap_or_else(PoisonError::into_inner);

@@ -129,8 +129,8 @@ fn failed(call: &str, error: &HttpError) -> ClientError {
     ClientError::new(kind, format!("{call} failed: {cause}"))
 }
 
-/// The cause of an error response: its status, and the descriptions in a body of Hatchet's form, `{"errors":[{"description":
-/// …}]}` or `{"message": …}`. Quotes any other body.
+/// The cause of an error response: its status, and the descriptions in a body of Hatchet's form,
+/// `{"errors":[{"description": …}]}` or `{"message": …}`. Quotes any other body.
 fn explain(status: StatusCode, body: &[u8]) -> String {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let of_errors = json["errors"].as_array().into_iter().flatten().filter_map(|error| error["description"].as_str());

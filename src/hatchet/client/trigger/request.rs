@@ -15,8 +15,8 @@ use crate::hatchet::{
 /// Metadata key of the runs of [`Client::trigger_many`]: an id that up to 1,000 of them share, by which the runs of a lost
 /// response are found together.
 pub(super) const CALL_KEY: &str = "rust_sdk_call";
-/// Bytes of an assignment that are reserved for the ids, the names and the JSON around the input and the metadata: 8 KiB.
-/// The embedded engine reserves the same.
+/// Bytes of an assignment that are reserved for the ids, the names and the JSON around the input and the metadata:
+/// 8 KiB. The embedded engine reserves the same.
 const ASSIGNMENT_ENVELOPE: usize = 8 << 10;
 
 /// The started run, or the reason why it was not started: [`ErrorKind::Duplicate`] with the run that holds the
@@ -122,8 +122,8 @@ impl TriggerRequest {
 }
 
 /// Maximum size of a run's input and metadata together. An engine accepts a trigger whose assignment it cannot deliver,
-/// and the run then never starts. The limit of a message from the engine is not known. It is taken to be the client's own,
-/// and at least the default.
+/// and the run then never starts. The limit of a message from the engine is not known. It is taken to be the client's
+/// own, and at least the default.
 fn max_payload(max_send: usize) -> usize {
     max_send.max(DEFAULT_MAX_MESSAGE) - ASSIGNMENT_ENVELOPE
 }

@@ -146,7 +146,8 @@ impl ClientConfig {
         })
     }
 
-    /// Reads the handshake file again. `None` if no engine runs on the folder, or these settings are still valid for it.
+    /// Reads the handshake file again. `None` if no engine runs on the folder, or these settings are still valid for
+    /// it.
     ///
     /// Each start of an engine writes a new token, and an engine that keeps its key accepts the earlier ones, too. So a
     /// new token at the same address matters only if the engine has refused the current token.
