@@ -221,7 +221,7 @@ mod tests {
     fn unknown_field_is_a_warning() {
         let registry = TaskRegistry::of_quickstart();
         let warnings = |json: &str| {
-            let tasks = registry.select(["sync-sleep-task"].into_iter()).unwrap();
+            let tasks = registry.select(["sync-sleep-task"]).unwrap();
             let inputs = parse_inputs(tasks, &[json.to_owned()], &registry).unwrap_or_else(|e| panic!("{e:?}"));
             inputs.iter().flat_map(|(task, template)| input_warnings(task, template)).collect::<Vec<_>>()
         };
