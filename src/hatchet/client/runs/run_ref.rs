@@ -41,6 +41,8 @@ pub struct RunRef<O = Value> {
     trigger: Option<TriggerId>,
     recovered: bool,
     recognition: Recognition,
+    /// The task of a workflow whose output is the output of the run.
+    output_task: Option<&'static str>,
     output: PhantomData<fn() -> O>,
 }
 
@@ -58,7 +60,7 @@ impl<O> RunRef<O> {
     /// A run whose id was given.
     pub(super) fn given(client: Client, id: RunId) -> Self {
         let recognition = Recognition::given();
-        Self { client, id, trigger: None, recovered: false, recognition, output: PhantomData }
+        Self { client, id, trigger: None, recovered: false, recognition, output_task: None, output: PhantomData }
     }
 
     /// The same run without its output type.
@@ -66,14 +68,18 @@ impl<O> RunRef<O> {
         self.with_output()
     }
 
-    /// The same run with its output type and trigger id.
-    pub(in crate::hatchet::client) fn typed<P>(self, trigger: TriggerId) -> RunRef<P> {
-        RunRef { trigger: Some(trigger), ..self.with_output() }
+    /// The same run with its output type, the task of a workflow that has the output, and trigger id.
+    pub(in crate::hatchet::client) fn typed<P>(
+        self,
+        trigger: TriggerId,
+        output_task: Option<&'static str>,
+    ) -> RunRef<P> {
+        RunRef { trigger: Some(trigger), output_task, ..self.with_output() }
     }
 
     fn with_output<P>(self) -> RunRef<P> {
-        let Self { client, id, trigger, recovered, recognition, output: _ } = self;
-        RunRef { client, id, trigger, recovered, recognition, output: PhantomData }
+        let Self { client, id, trigger, recovered, recognition, output_task, output: _ } = self;
+        RunRef { client, id, trigger, recovered, recognition, output_task, output: PhantomData }
     }
 
     pub(super) fn recognition(&self) -> &Recognition {
@@ -179,14 +185,19 @@ impl<O> RunRef<O> {
 }
 
 impl<O: DeserializeOwned> RunRef<O> {
-    /// Waits until the run has finished, and returns its output.
+    /// Waits until the run has finished, and returns its output: of a workflow, that of the task of
+    /// [`Stub::output_of`](crate::hatchet::task::Stub::output_of), or an object of all outputs by task name.
     ///
     /// # Errors
     ///
     /// [`RunError::Failed`], [`RunError::Cancelled`] or [`RunError::Output`] by the outcome of the run, and
     /// [`RunError::Call`] with the errors of [`RunRef::outcome`].
     pub async fn result(&self) -> Result<O, RunError> {
-        self.outcome().await?.output()
+        let outcome = self.outcome().await?;
+        match self.output_task {
+            Some(task) => outcome.output_of(task),
+            None => outcome.output(),
+        }
     }
 }
 

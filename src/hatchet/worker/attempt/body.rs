@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{poll_clock::PollClock, resources::WorkerResources};
-use crate::hatchet::task::{Body, Context, ErasedTask, Outcome};
+use crate::hatchet::task::{AttemptInput, Body, Context, ErasedTask, Outcome};
 
 /// A started body.
 pub(super) enum RunningBody {
@@ -25,7 +25,7 @@ impl RunningBody {
     pub(super) fn start(
         resources: &WorkerResources,
         task: &ErasedTask,
-        input: String,
+        input: AttemptInput,
         ctx: Context,
         poll_clock: &PollClock,
     ) -> Self {

@@ -30,6 +30,7 @@ mod states;
 mod stream;
 mod supervisor;
 mod unsubscribe;
+mod workflow_request;
 
 pub(super) use definition::worker_definitions;
 pub(super) use initial::register_initially;
