@@ -29,3 +29,4 @@ mod structure;
 mod support;
 #[cfg(feature = "engine")]
 mod worker;
+mod workflow;
