@@ -61,8 +61,7 @@ async fn outputs_of_all_tasks_are_read_by_name() {
     rig.stop().await;
 }
 
-/// Runs a workflow whose task `b` fails as told, with both hooks. Returns the outcome and the observed failures.
-async fn run_with_hooks(rig: &Rig, stub: &Stub<Json, Json>, input: Json) -> RunOutcome {
+async fn outcome_of(rig: &Rig, stub: &Stub<Json, Json>, input: Json) -> RunOutcome {
     let run = rig.client.run_no_wait(stub, &input).await.unwrap();
     within_timeout("the run ends", run.outcome()).await.unwrap()
 }
@@ -95,14 +94,14 @@ async fn on_failure_receives_failures_and_on_success_runs_only_on_success() {
     let rig = Rig::start(target, vec![flow.into()]).await;
 
     let input = json!({"ok": 1}).as_object().unwrap().clone();
-    let outcome = run_with_hooks(&rig, &stub, input.clone()).await;
+    let outcome = outcome_of(&rig, &stub, input.clone()).await;
     assert_eq!(outcome.status, RunStatus::Completed, "{outcome:?}");
     assert_eq!(outcome.output_of::<Json>("b").unwrap(), input);
     assert_eq!(outcome.output_of::<Json>("on-success").unwrap(), input);
     assert_eq!(outcome.output_of::<Option<Json>>("on-failure").unwrap(), None);
     assert_eq!(observed.lock().unwrap().len(), 0);
 
-    let outcome = run_with_hooks(&rig, &stub, json!({"fail": 1}).as_object().unwrap().clone()).await;
+    let outcome = outcome_of(&rig, &stub, json!({"fail": 1}).as_object().unwrap().clone()).await;
     assert_eq!(outcome.status, RunStatus::Failed, "{outcome:?}");
     {
         let failures = observed.lock().unwrap();
@@ -134,9 +133,8 @@ async fn single_task_with_on_failure_is_a_workflow() {
 }
 
 #[tokio::test]
-async fn parent_output_of_another_shape_fails_the_task() {
+async fn untyped_parent_output_of_another_shape_fails_the_task() {
     let target = Target::for_failures().await;
-    // Two workflows of one name: the worker serves the second declaration of `b`, which expects another output of `a`.
     let stub = Stub::<N, N>::from_name(target.name("shape")).output_of("b");
     let flow = stub.workflow(|flow| {
         let a = flow.task("a", |_, _| async move { Ok(json!({"n": "text"})) });

@@ -80,6 +80,10 @@ impl<'f, O> Handle<'f, O> {
     ///     .wait_for(sleep(Duration::from_secs(10)).or(event("gift:ok").filter("input.amount > 10")))
     /// # });
     /// ```
+    ///
+    /// An engine does not report the status of a run before its first task exists. While all tasks without parents wait,
+    /// [`RunRef::result`](crate::hatchet::client::RunRef::result) fails after 10 s on engine v0.104.7. Start such a
+    /// workflow with a task that does not wait.
     pub fn wait_for(self, condition: impl Into<OrGroup>) -> Self {
         self.condition(Action::Wait, condition.into())
     }
