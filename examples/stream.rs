@@ -14,8 +14,11 @@ use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::client::{ClientConfig, RunEventKind, Sources},
     prelude::*,
-    tasks::externally_triggered::{self, Input},
 };
+use tasks::externally_triggered::{self, Input};
+
+#[path = "../src/tasks/mod.rs"]
+mod tasks;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

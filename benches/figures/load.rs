@@ -6,16 +6,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use hatchet_quickstart::{
-    hatchet::{wire::readable_duration, worker::WorkerOptions},
-    tasks::{cpu_heavy, sync_sleep},
-};
+use hatchet_quickstart::hatchet::{wire::readable_duration, worker::WorkerOptions};
 use serde_json::json;
 
 use super::{
     bare::Bare,
     rig::{NO_OP, Rig},
     table::{Figure, Target, median, p50, percentile, row},
+    tasks::{cpu_heavy, sync_sleep},
 };
 
 /// Rounds of a figure. Each also measures the limit, so that other load on the machine affects both.

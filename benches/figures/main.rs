@@ -17,6 +17,9 @@ mod rig;
 mod size;
 mod slow_link;
 mod table;
+#[path = "../../src/tasks/mod.rs"]
+#[allow(unused_imports, reason = "a program without a test harness omits the bodies of unit tests")]
+mod tasks;
 
 use std::{num::NonZeroUsize, process::ExitCode};
 

@@ -4,12 +4,9 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use hatchet_quickstart::{
-    hatchet::{
-        client::{Client, ClientConfig, Source, Sources},
-        worker::{Worker, WorkerOptions},
-    },
-    tasks::{cpu_heavy, sync_sleep},
+use hatchet_quickstart::hatchet::{
+    client::{Client, ClientConfig, Source, Sources},
+    worker::{Worker, WorkerOptions},
 };
 use serde_json::json;
 use tokio::process::Command;
@@ -18,6 +15,7 @@ use super::{
     process::{Process, WORKER_BINARY, idle_memory},
     rig::{NO_OP, no_op, run_many},
     table::{Figure, Target, median, row},
+    tasks::{cpu_heavy, sync_sleep},
 };
 
 /// The argument by which this program runs as a worker of the no-op task.

@@ -14,7 +14,6 @@ use hatchet_quickstart::{
         wire::readable_duration,
         worker::{RunningWorker, Worker, WorkerOptions},
     },
-    tasks,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -147,7 +146,7 @@ async fn start_worker(config: &ClientConfig) -> Result<RunningWorker> {
     let mut worker = Worker::new(&Client::new(config.clone())?)
         .options(WorkerOptions::default())
         .register(no_op())
-        .register_all(tasks::all())
+        .register_all(super::tasks::all())
         .start()?;
     worker.listening().await?;
     Ok(worker)

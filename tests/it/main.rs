@@ -27,6 +27,8 @@ mod process;
 mod readme;
 mod structure;
 mod support;
+#[path = "../../src/tasks/mod.rs"]
+mod tasks;
 #[cfg(feature = "engine")]
 mod worker;
 mod workflow;

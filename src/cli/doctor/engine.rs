@@ -8,6 +8,7 @@ use crate::{
         Exit,
         connection::CommandRenderer,
         online_workers::{free_slots, serving},
+        task_registry::TaskRegistry,
     },
     hatchet::{
         client::{
@@ -16,7 +17,6 @@ use crate::{
         },
         wire::readable_duration,
     },
-    tasks,
 };
 
 /// Clock differences up to 5 s are not reported: the `Date` header has whole seconds, and responses take time.
@@ -85,6 +85,7 @@ pub(super) async fn check_rest(
     checklist: &mut Checklist,
     client: &Client,
     commands: &CommandRenderer,
+    tasks: &TaskRegistry,
 ) -> Result<(), Exit> {
     let Some(rest) = client.rest() else {
         let unknown = "its address is unknown: set HATCHET_CLIENT_SERVER_URL";
@@ -120,7 +121,7 @@ pub(super) async fn check_rest(
         Ok(None) => checklist.skip("clock", "REST does not report its time")?,
         Err(error) => checklist.skip("clock", &error.to_string())?,
     }
-    check_workers(checklist, client, commands, &workers)
+    check_workers(checklist, client, commands, tasks, &workers)
 }
 
 /// Checks that a worker is online for each name of each task.
@@ -128,9 +129,10 @@ fn check_workers(
     checklist: &mut Checklist,
     client: &Client,
     commands: &CommandRenderer,
+    tasks: &TaskRegistry,
     workers: &[WorkerSummary],
 ) -> Result<(), Exit> {
-    for task in tasks::all() {
+    for task in tasks.all() {
         for name in task.names() {
             let serving = serving(client, name, workers);
             if serving.is_empty() {

@@ -24,7 +24,7 @@ const RESEND_INTERVAL: Duration = Duration::from_secs(3);
 pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Exit> {
     let deadline = context.deadline;
     let details = context.require("and nothing was cancelled", run.details()).await?;
-    let mut display = RunDisplay::new(context, task_of(&details), run.id());
+    let mut display = RunDisplay::new(context, task_of(&details, context.tasks), run.id());
     // A real engine would overwrite the outcome of an ended run with CANCELLED.
     let outcome = if details.done {
         print_message(&format!("run {} has already ended: nothing to cancel", run.id()));

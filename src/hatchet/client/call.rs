@@ -3,7 +3,12 @@
 //! Each call returns a builder, which is awaited directly:
 //!
 //! ```no_run
-//! use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+//! use hatchet_quickstart::prelude::*;
+//! # #[derive(Serialize, Deserialize, JsonSchema)]
+//! # struct Input { name: String }
+//! # #[derive(Serialize, Deserialize, JsonSchema)]
+//! # struct Output { message: String }
+//! # const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 //!
 //! # async fn example(client: Client) -> Result<(), RunError> {
 //! let input = Input { name: "Ada".into() };
@@ -163,7 +168,12 @@ pub struct RunManyNoWait<O> {
 /// An input with its own options, for [`Client::run_many`].
 ///
 /// ```no_run
-/// # use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+/// # use hatchet_quickstart::prelude::*;
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { name: String }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { message: String }
+/// # const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 /// # async fn example(client: Client, names: Vec<String>) {
 /// let items = names.into_iter().map(|name| RunItem::new(&Input { name: name.clone() }).metadata("name", name));
 /// let outputs = client.run_many(&STUB, items).await;

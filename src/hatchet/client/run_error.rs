@@ -10,7 +10,12 @@ use crate::hatchet::wire::{Failure, RunId};
 /// "The call failed" and "the run failed" are different variants: after [`RunError::Call`] the run may still be running.
 ///
 /// ```no_run
-/// use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+/// use hatchet_quickstart::prelude::*;
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { name: String }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { message: String }
+/// # const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 ///
 /// # async fn example(client: Client) {
 /// match client.run(&STUB, &Input { name: "Ada".into() }).await {

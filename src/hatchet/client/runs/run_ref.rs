@@ -24,10 +24,15 @@ const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Returned by [`Client::run_no_wait`] for a new run, and by [`Client::run_ref`] for the id of an earlier one.
 ///
 /// ```no_run
-/// use hatchet_quickstart::{prelude::*, tasks::sync_sleep};
+/// use hatchet_quickstart::prelude::*;
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { seconds: f64 }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { slept_seconds: f64 }
+/// # const STUB: Stub<Input, Output> = Stub::new("sync-sleep-task");
 ///
 /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
-/// let run = client.run_no_wait(&sync_sleep::STUB, &sync_sleep::Input { seconds: 60.0 }).await?;
+/// let run = client.run_no_wait(&STUB, &Input { seconds: 60.0 }).await?;
 /// println!("run {} is {}", run.id(), run.status().await?);
 /// run.cancel().await?;
 /// assert!(matches!(run.result().await, Err(RunError::Cancelled { .. })));

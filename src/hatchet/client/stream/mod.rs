@@ -44,7 +44,12 @@ const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// A subscription to events. Ends when the engine closes it.
 ///
 /// ```no_run
-/// use hatchet_quickstart::{hatchet::client::RunEventKind, prelude::*, tasks::externally_triggered::{Input, STUB}};
+/// use hatchet_quickstart::{hatchet::client::RunEventKind, prelude::*};
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { name: String }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { message: String }
+/// # const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 ///
 /// # async fn example(client: Client) -> Result<(), ClientError> {
 /// let (run, mut events) = client.run_no_wait(&STUB, &Input { name: "Ada".into() }).with_events().await?;
