@@ -4,12 +4,9 @@
 //! the registration has the same error for typed tasks, aliases and keyed copies. CEL expressions are compiled by the
 //! engine only.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
-use super::{
-    Concurrency, ErasedTask, ErasedWorkflow, MaxRuns, RateLimit, RateLimitKey, RateLimitValue, TaskOptions,
-    WorkflowOptions,
-};
+use super::{Concurrency, ErasedTask, MaxRuns, RateLimit, RateLimitKey, RateLimitValue, TaskOptions, WorkflowOptions};
 use crate::hatchet::wire::check_object;
 
 /// Maximum duration that an engine accepts: that of Go, 2^63 - 1 nanoseconds, rounded down to hours.
@@ -198,22 +195,6 @@ impl ErasedTask {
     }
 }
 
-/// Checks each workflow of a worker, and that no two workflows share a name. Engines ignore the case of names.
-pub(in crate::hatchet) fn validate_all(workflows: &[ErasedWorkflow]) -> Result<(), InvalidTask> {
-    let mut seen = BTreeSet::new();
-    for workflow in workflows {
-        workflow.validate()?;
-        for name in workflow.names() {
-            if !seen.insert(name.to_lowercase()) {
-                let subject = workflow.subject();
-                let rule = "another task has this name (case does not count): rename one";
-                return subject.invalid("name", &name, rule);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Whether an engine accepts this as the name of a workflow, task or worker.
 pub(in crate::hatchet) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
@@ -292,14 +273,5 @@ mod tests {
             .slots(2_147_483_647);
         assert_eq!(task.erase().validate(), Ok(()));
         assert_eq!(named("t").backoff(1000.0, Duration::from_secs(1)).erase().validate(), Ok(()));
-    }
-
-    #[test]
-    fn duplicate_name_is_refused_regardless_of_case() {
-        let duplicate = validate_all(&[named("a").into(), named("b").alias("A").into()]).unwrap_err();
-        assert_eq!(
-            duplicate.to_string(),
-            "task \"b\": invalid name \"A\": another task has this name (case does not count): rename one"
-        );
     }
 }

@@ -2,18 +2,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::session::SessionStates;
 use crate::hatchet::{
-    client::Client,
     task::LabelValue,
-    transport::{ClientError, DEFAULT_TIMEOUT, ErrorKind, with_timeout},
-    wire::proto::{UpsertWorkerLabelsRequest, WorkerLabels},
+    transport::{ClientError, ErrorKind},
+    wire::proto::WorkerLabels,
 };
 
 /// Maximum number of changes that wait to be sent. A further one waits in its caller.
@@ -38,6 +35,18 @@ pub(super) struct Change {
     result: oneshot::Sender<Result<(), ClientError>>,
 }
 
+impl Change {
+    /// The changed labels.
+    pub(super) fn to_wire(&self) -> HashMap<String, WorkerLabels> {
+        to_wire(&self.labels)
+    }
+
+    /// Returns the result to the caller, if it still waits.
+    pub(super) fn finish(self, result: Result<(), ClientError>) {
+        let _ = self.result.send(result);
+    }
+}
+
 impl LabelStore {
     pub(super) fn new(labels: Labels) -> (Self, Changes) {
         let (changes, receiver) = mpsc::channel(MAX_QUEUED_CHANGES);
@@ -60,25 +69,6 @@ impl LabelStore {
         self.changes.send(Change { labels, result }).await.map_err(|_| ended())?;
         response.await.map_err(|_| ended())?
     }
-}
-
-/// Sends changes to the engine, for each worker of the process.
-pub(super) async fn send_changes(client: &Client, states: &SessionStates, mut changes: Changes) -> Infallible {
-    while let Some(change) = changes.recv().await {
-        let mut result = Ok(());
-        for worker in states.workers() {
-            let request =
-                UpsertWorkerLabelsRequest { worker_id: worker.id.to_string(), labels: to_wire(&change.labels) };
-            let mut dispatcher = client.connection().dispatcher();
-            if let Err(status) = dispatcher.upsert_worker_labels(with_timeout(DEFAULT_TIMEOUT, request)).await {
-                result = Err(client.connection().call_error("changing labels", status));
-            }
-        }
-        // Fails if the caller no longer waits.
-        let _ = change.result.send(result);
-    }
-    // The handle was dropped, which ends the worker.
-    std::future::pending().await
 }
 
 fn to_wire(labels: &Labels) -> HashMap<String, WorkerLabels> {

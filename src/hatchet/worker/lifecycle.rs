@@ -22,7 +22,7 @@ use super::{
     drain::{DrainOutcome, drain},
     handle::RunningWorker,
     health::{self, Counters},
-    labels::{self, LabelStore},
+    labels::{Changes, LabelStore},
     options::WorkerOptions,
     session::{self, SessionStates},
     state::WorkerState,
@@ -108,7 +108,7 @@ async fn run(
     counters: Arc<Counters>,
     body_runtime: Handle,
     cpu_pool: Option<CpuPool>,
-    (labels, label_changes): (LabelStore, labels::Changes),
+    (labels, label_changes): (LabelStore, Changes),
     state: &watch::Sender<WorkerState>,
     stop: &CancellationToken,
 ) -> Result<DrainOutcome, ClientError> {
@@ -139,7 +139,7 @@ async fn run(
         Some(fatal) = supervisors.next() => return Err(fatal),
         outcome = drained => outcome,
         never = watchdog::run(resources.clone()) => match never {},
-        never = labels::send_changes(&resources.client, &states, label_changes) => match never {},
+        never = session::send_label_changes(&resources.client, &states, label_changes) => match never {},
     };
     // The supervisors are no longer polled, so they do not reopen the streams, which are closed when this function
     // returns.

@@ -23,12 +23,28 @@ impl ErasedWorkflow {
     }
 
     /// The subject of an error about the workflow.
-    pub(in crate::hatchet::task) fn subject(&self) -> Subject {
+    fn subject(&self) -> Subject {
         match self.flow() {
             Ok(flow) => Subject::workflow(&flow.name),
             Err(task) => Subject::task(task.name()),
         }
     }
+}
+
+/// Checks each workflow of a worker, and that no two workflows share a name. Engines ignore the case of names.
+pub(in crate::hatchet) fn validate_all(workflows: &[ErasedWorkflow]) -> Result<(), InvalidTask> {
+    let mut seen = BTreeSet::new();
+    for workflow in workflows {
+        workflow.validate()?;
+        for name in workflow.names() {
+            if !seen.insert(name.to_lowercase()) {
+                let subject = workflow.subject();
+                let rule = "another task has this name (case does not count): rename one";
+                return subject.invalid("name", &name, rule);
+            }
+        }
+    }
+    Ok(())
 }
 
 impl DeclaredFlow {
@@ -125,7 +141,12 @@ fn check_conditions(subject: &Subject, task: &FlowTask) -> Result<(), InvalidTas
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use crate::hatchet::task::{Flow, Handle, Stub, TaskError, event, parent_output, sleep};
+    use super::validate_all;
+    use crate::hatchet::task::{Flow, Handle, Stub, Task, TaskError, event, parent_output, sleep};
+
+    fn named(name: &str) -> Task<Json, Json> {
+        Stub::from_name(name).blocking_task(|input, _| Ok(input))
+    }
 
     type Json = serde_json::Map<String, serde_json::Value>;
 
@@ -203,5 +224,14 @@ mod tests {
         assert_eq!(all.validate().unwrap_err().field(), "output task");
         let none = Stub::<Json, Json>::new("w").workflow_of_all(|_| ()).erase();
         assert_eq!(none.validate().unwrap_err().field(), "tasks");
+    }
+
+    #[test]
+    fn duplicate_name_is_refused_regardless_of_case() {
+        let duplicate = validate_all(&[named("a").into(), named("b").alias("A").into()]).unwrap_err();
+        assert_eq!(
+            duplicate.to_string(),
+            "task \"b\": invalid name \"A\": another task has this name (case does not count): rename one"
+        );
     }
 }

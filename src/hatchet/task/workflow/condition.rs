@@ -2,11 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::handle::Handle;
-
 /// A condition: a time has passed, an event has occurred, or the output of a parent has a property.
 ///
-/// Created by [`sleep`], [`event`] and [`parent_output`]. Passed to [`Handle::wait_for`], [`Handle::skip_if`] and
+/// Created by [`sleep`], [`event`] and [`parent_output`](super::parent_output). Passed to [`Handle::wait_for`], [`Handle::skip_if`] and
 /// [`Handle::cancel_if`].
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "a condition has an effect only on a task"]
@@ -56,16 +54,12 @@ pub fn event(key: impl Into<String>) -> Event {
     Event { key: key.into(), filter: None, scope: None, since: None }
 }
 
-/// Returns the condition that the CEL expression is true for the output of a parent, as in
-/// `parent_output(&charge, "output.total < 100")`. The task must be a parent of the task with the condition.
-///
-/// As a condition to wait, it replaces the condition that this parent has completed: if the expression is false, the
-/// task never starts on its account.
-pub fn parent_output<O>(parent: &Handle<'_, O>, expression: impl Into<String>) -> Condition {
-    Condition(ConditionKind::ParentOutput { task: parent.name().to_owned(), expression: expression.into() })
-}
-
 impl Condition {
+    /// The condition of [`parent_output`](super::parent_output).
+    pub(super) fn of_output(task: &str, expression: String) -> Self {
+        Self(ConditionKind::ParentOutput { task: task.to_owned(), expression })
+    }
+
     /// Adds an alternative: one of both conditions is sufficient.
     pub fn or(self, other: impl Into<OrGroup>) -> OrGroup {
         OrGroup::from(self).or(other)

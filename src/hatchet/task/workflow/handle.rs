@@ -3,7 +3,7 @@
 use std::{cell::RefCell, fmt, marker::PhantomData, rc::Rc};
 
 use super::{
-    condition::{Action, OrGroup},
+    condition::{Action, Condition, OrGroup},
     erased::{FlowTask, ParentLink},
 };
 use crate::hatchet::task::{TaskOptions, options::impl_task_options};
@@ -116,6 +116,15 @@ impl<'f, O> Handle<'f, O> {
         self.place.change(|task| change(task.task.options_mut()));
         self
     }
+}
+
+/// Returns the condition that the CEL expression is true for the output of a parent, as in
+/// `parent_output(&charge, "output.total < 100")`. The task must be a parent of the task with the condition.
+///
+/// As a condition to wait, it replaces the condition that this parent has completed: if the expression is false, the
+/// task never starts on its account.
+pub fn parent_output<O>(parent: &Handle<'_, O>, expression: impl Into<String>) -> Condition {
+    Condition::of_output(parent.name(), expression.into())
 }
 
 impl Hook<'_> {

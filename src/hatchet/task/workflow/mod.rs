@@ -29,12 +29,13 @@ mod handle;
 mod parents;
 mod typed;
 
+pub(in crate::hatchet) use check::validate_all;
 pub(in crate::hatchet) use condition::{Action, ConditionKind};
-pub use condition::{Condition, Event, OrGroup, event, parent_output, sleep};
+pub use condition::{Condition, Event, OrGroup, event, sleep};
 pub use declare::{Flow, WithParents};
 pub use erased::ErasedWorkflow;
 pub(in crate::hatchet) use erased::{RegisteredFlow, RegisteredFlowTask, Role};
 pub use failure::TaskFailure;
-pub use handle::{Handle, Hook};
+pub use handle::{Handle, Hook, parent_output};
 pub use parents::Parents;
 pub use typed::Workflow;
