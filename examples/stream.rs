@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match event?.kind {
             RunEventKind::Chunk { text, index: Some(index) } => println!("chunk {index}: {text:?}"),
             // The engine closes the stream after a completed run only, so the loop ends here after a failed run.
-            RunEventKind::RunEnded => break,
+            RunEventKind::RunFinished => break,
             _ => {}
         }
     }

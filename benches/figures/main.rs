@@ -8,12 +8,12 @@ mod bare;
 mod depth;
 #[cfg(feature = "durable")]
 mod durable;
+mod fixture;
 mod lists;
 mod load;
 mod many;
 mod process;
 mod real;
-mod rig;
 mod size;
 mod slow_link;
 mod table;

@@ -79,7 +79,7 @@ fn is_prime(n: u64) -> bool {
     if n.is_multiple_of(2) {
         return false;
     }
-    // A plain loop: unoptimised builds are ten times slower with an iterator here.
+    // A plain loop: unoptimized builds are ten times slower with an iterator here.
     let mut divisor = 3;
     while divisor <= n / divisor {
         if n.is_multiple_of(divisor) {

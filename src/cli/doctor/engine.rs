@@ -7,7 +7,7 @@ use crate::{
     cli::{
         Exit,
         connection::CommandRenderer,
-        online_workers::{free_slots, serving},
+        online_workers::{free_slots, workers_serving},
         task_registry::TaskRegistry,
     },
     hatchet::{
@@ -134,7 +134,7 @@ fn check_workers(
 ) -> Result<(), Exit> {
     for task in tasks.all() {
         for name in task.names() {
-            let serving = serving(client, name, workers);
+            let serving = workers_serving(client, name, workers);
             if serving.is_empty() {
                 let start = commands.render(&["worker", "--tasks", name]);
                 let message = format!("no worker is online: start one with `make run-worker` or `{start}`");
@@ -155,7 +155,7 @@ fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, Strin
         Err(behind) => (behind.duration(), "behind"),
     };
     if difference <= MAX_CLOCK_DIFFERENCE {
-        Ok("differs from the engine's by at most 5 s".to_owned())
+        Ok("differs from the engine's by at most 5s".to_owned())
     } else {
         Err(format!(
             "this machine's clock is {} {relation} the engine's: set both by NTP, since tokens may expire early and \

@@ -43,7 +43,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Validates the arguments and the settings. Initialises logging. With `--explain-config`, prints the settings
+    /// Validates the arguments and the settings. Initializes logging. With `--explain-config`, prints the settings
     /// first.
     pub(super) fn from_args(args: Args, tasks: &TaskRegistry) -> Result<Self, Exit> {
         if args.tasks.as_deref().is_some_and(|names| names.trim().is_empty()) {

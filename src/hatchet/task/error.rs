@@ -35,7 +35,7 @@ pub struct TaskError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {
-    /// As often as the task's `retries` allow.
+    /// The attempt is retried as often as the task's `retries` allow.
     Allowed,
     /// As often as the task's `retries` allow, each after this delay instead of the task's backoff.
     After(Duration),

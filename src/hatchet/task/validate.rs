@@ -7,7 +7,7 @@
 use std::{fmt, time::Duration};
 
 use super::{Concurrency, ErasedTask, MaxRuns, RateLimit, RateLimitKey, RateLimitValue, TaskOptions, WorkflowOptions};
-use crate::hatchet::wire::check_object;
+use crate::hatchet::wire::{check_object, readable_duration};
 
 /// Maximum duration that an engine accepts: that of Go, 2^63 - 1 nanoseconds, rounded down to hours.
 const MAX_DURATION: Duration = Duration::from_secs(2_562_047 * 3600);
@@ -70,7 +70,7 @@ impl Subject {
         if (MIN_DURATION..=MAX_DURATION).contains(&duration) {
             Ok(())
         } else {
-            self.invalid(field, &format!("{duration:?}"), "1 ms to 2562047 h")
+            self.invalid(field, &readable_duration(duration), "1ms to 2562047h")
         }
     }
 
@@ -129,8 +129,8 @@ impl Subject {
             }
             let is_whole = backoff.max.subsec_nanos() == 0;
             if !is_whole || backoff.max.is_zero() || backoff.max > MAX_BACKOFF {
-                let max = format!("{:?}", backoff.max);
-                return self.invalid("backoff max", &max, "1 s to 86400 s in whole seconds");
+                let max = readable_duration(backoff.max);
+                return self.invalid("backoff max", &max, "1s to 86400s in whole seconds");
             }
         }
         self.check_duration("execution timeout", options.execution_timeout)?;

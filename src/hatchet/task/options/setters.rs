@@ -79,8 +79,8 @@ macro_rules! impl_workflow_options {
             self.with_workflow_options(|options| options.default_priority = priority)
         }
 
-        /// Rejects a second run with the same key, the result of a CEL expression over the run's input and metadata; see
-        /// [`Idempotency`]($crate::hatchet::task::Idempotency). By default no run is rejected.
+        /// Refuses a second run with the same key, the result of a CEL expression over the run's input and metadata; see
+        /// [`Idempotency`]($crate::hatchet::task::Idempotency). By default no run is refused.
         pub fn idempotency(
             self,
             expression: impl Into<String>,
