@@ -74,19 +74,19 @@ impl RunOutcome {
     }
 
     fn decode<T: DeserializeOwned>(&self, json: &str) -> Result<T, RunError> {
-        // The output of a unit type.
-        if json == "{}"
-            && let Ok(unit) = serde_json::from_str("null")
-        {
-            return Ok(unit);
-        }
         let mut reader = serde_json::Deserializer::from_str(json);
-        serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+        serde_path_to_error::deserialize(&mut reader).or_else(|e| {
+            // The output of a unit type.
+            if json == "{}"
+                && let Ok(unit) = serde_json::from_str("null")
+            {
+                return Ok(unit);
+            }
             let reason = match e.path().to_string().as_str() {
                 "." => e.inner().to_string(),
                 path => format!("field `{path}`: {}", e.inner()),
             };
-            RunError::Output { run: self.run, reason }
+            Err(RunError::Output { run: self.run, reason })
         })
     }
 
@@ -176,6 +176,11 @@ mod tests {
         RunOutcome { run, status, output: Some(output.to_owned()), is_by_task: true, error: None }
     }
 
+    /// A run of a single task.
+    fn outcome_of(output: &str) -> RunOutcome {
+        RunOutcome { is_by_task: false, ..outcome(output) }
+    }
+
     #[derive(Debug, PartialEq, Deserialize)]
     struct Output {
         n: u32,
@@ -193,6 +198,8 @@ mod tests {
         assert_eq!(outcome.output_of::<Output>("A").unwrap(), Output { n: 1 });
         assert_eq!(outcome.output_of::<Option<Output>>("b").unwrap(), None);
         assert_eq!(outcome.output::<Outputs>().unwrap(), Outputs { a: Output { n: 1 }, b: None });
+        assert_eq!(outcome_of("{}").output_of::<serde_json::Value>("a").unwrap(), serde_json::json!({}));
+        outcome_of("{}").output_of::<()>("a").unwrap();
         for (task, reason) in [("b", "task `b`: it was skipped"), ("c", "task `c`: the run has no task")] {
             let error = outcome.output_of::<Output>(task).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
