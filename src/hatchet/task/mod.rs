@@ -33,6 +33,7 @@
 mod attempt_input;
 mod cancel;
 mod context;
+mod control;
 mod erased;
 mod error;
 mod options;
@@ -49,6 +50,7 @@ pub use cancel::CancelReason;
 pub(crate) use cancel::Canceller;
 pub(crate) use context::Emission;
 pub use context::{Context, LogLevel, RUN_LOG, RUN_LOG_LINES, RunInfo};
+pub(in crate::hatchet) use control::{Control, ControlKind};
 pub use erased::ErasedTask;
 pub(in crate::hatchet) use erased::{Body, Outcome};
 pub use error::{BadInput, Retry, TaskError};

@@ -5,6 +5,7 @@
 
 mod concurrency;
 mod conditions;
+mod control;
 mod dag;
 mod fixture;
 mod placement;

@@ -71,7 +71,7 @@ use crate::hatchet::task::{Concurrency, Payload, Stub, WorkflowOptions, options:
 ///
 /// A parent of another workflow:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0521
 /// # use hatchet_quickstart::prelude::*;
 /// # #[derive(Serialize, Deserialize, JsonSchema)]
 /// # struct Input {}
@@ -103,7 +103,7 @@ use crate::hatchet::task::{Concurrency, Payload, Stub, WorkflowOptions, options:
 ///
 /// A result of another type than the stub's:
 ///
-/// ```compile_fail,E0271
+/// ```compile_fail,E0308
 /// # use hatchet_quickstart::prelude::*;
 /// # #[derive(Serialize, Deserialize, JsonSchema)]
 /// # struct Input {}

@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     assignment::Assignment,
     body::RunningBody,
+    control::{self, Adjustable},
     emissions,
     outcome::{PendingReport, TIMEOUT_MARGIN, classify_end, report_outcome},
     report,
@@ -102,11 +103,17 @@ async fn run_body(
     };
     let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone());
     run_log::started(&assignment.info);
+    let adjustable = Adjustable::new(permit);
+    let controlled = control::serve(resources, assignment, ctx.take_controls(), &adjustable);
     let mut body = RunningBody::start(resources, task, input, ctx.clone(), &attempt.poll_clock);
     let (ended, body_finished) = oneshot::channel::<()>();
     let started = Instant::now();
     let supervised = async {
-        let report = supervise(resources, assignment, task, &mut body, canceller).await;
+        let report = supervise(resources, assignment, task, &mut body, canceller, &adjustable);
+        let report = tokio::select! {
+            report = report => report,
+            never = controlled => match never {},
+        };
         let duration = started.elapsed();
         resources.counters.record_duration(task, duration);
         let _ = ended.send(());
@@ -122,7 +129,6 @@ async fn run_body(
             "dropped log lines: the body writes faster than the engine accepts them"
         );
     }
-    drop(permit);
     result
 }
 

@@ -1,5 +1,7 @@
 //! A running body, on the executor for its kind.
 
+mod cpu_pool;
+
 use std::any::Any;
 
 use tokio::{
@@ -7,6 +9,8 @@ use tokio::{
     task::{JoinError, JoinHandle},
 };
 use tokio_util::task::AbortOnDropHandle;
+
+pub(in crate::hatchet::worker) use cpu_pool::CpuPool;
 
 use super::{poll_clock::PollClock, resources::WorkerResources};
 use crate::hatchet::task::{AttemptInput, Body, Context, ErasedTask, Outcome};
