@@ -5,10 +5,14 @@ use std::sync::Arc;
 /// A table of the database; one for each kind of value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Table {
+    /// Settings of workflows.
+    Settings,
     /// Versions of workflows.
     Versions,
     Runs,
     Tasks,
+    /// Conditions of tasks.
+    Conditions,
     /// Child runs, by their parent task and their key or index.
     Children,
     /// Idempotency keys.
@@ -17,21 +21,26 @@ pub(crate) enum Table {
     /// Log lines.
     Lines,
     Events,
+    /// Event filters.
+    Filters,
     Schedules,
     Crons,
 }
 
 impl Table {
     /// All tables, in the order in which they are read back: a row refers only to rows of earlier tables.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Settings,
         Self::Versions,
         Self::Workers,
         Self::Runs,
         Self::Tasks,
+        Self::Conditions,
         Self::Children,
         Self::Claims,
         Self::Lines,
         Self::Events,
+        Self::Filters,
         Self::Schedules,
         Self::Crons,
     ];
@@ -39,16 +48,28 @@ impl Table {
     /// The table's name in the database.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Settings => "settings",
             Self::Versions => "versions",
             Self::Runs => "runs",
             Self::Tasks => "tasks",
+            Self::Conditions => "conditions",
             Self::Children => "children",
             Self::Claims => "claims",
             Self::Workers => "workers",
             Self::Lines => "lines",
             Self::Events => "events",
+            Self::Filters => "filters",
             Self::Schedules => "schedules",
             Self::Crons => "crons",
+        }
+    }
+
+    /// Whether files of earlier versions lack the table. It is created when such a file is opened.
+    pub(crate) fn is_addition(self) -> bool {
+        match self {
+            Self::Settings | Self::Conditions | Self::Filters => true,
+            Self::Versions | Self::Runs | Self::Tasks | Self::Children | Self::Claims | Self::Workers => false,
+            Self::Lines | Self::Events | Self::Schedules | Self::Crons => false,
         }
     }
 
@@ -56,7 +77,8 @@ impl Table {
     pub(crate) fn is_numbered(self) -> bool {
         match self {
             Self::Versions | Self::Runs | Self::Tasks | Self::Lines | Self::Events => true,
-            Self::Children | Self::Claims | Self::Workers | Self::Schedules | Self::Crons => false,
+            Self::Settings | Self::Conditions | Self::Children | Self::Claims | Self::Workers => false,
+            Self::Filters | Self::Schedules | Self::Crons => false,
         }
     }
 }

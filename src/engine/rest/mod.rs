@@ -9,9 +9,10 @@
 //! | tasks and their logs, cancelling and replaying | `tasks` |
 //! | the history of tasks | `task_events` |
 //! | numbers of tasks and runs | `metrics` |
-//! | workflows | `workflows` |
+//! | workflows: versions, pause, deletion | `workflows` |
 //! | workers and the tenant | `workers` |
 //! | scheduled runs, crons, events | `schedules`, `crons`, `events` |
+//! | event filters, evaluation of their expressions | `filters` |
 //!
 //! All of them parse requests with `request` and write responses with `response`.
 
@@ -24,6 +25,7 @@ use super::driver::Driver;
 mod crons;
 mod error;
 mod events;
+mod filters;
 mod metrics;
 mod request;
 mod response;
@@ -48,5 +50,6 @@ pub(super) fn routes(driver: Arc<Driver>) -> Router {
         .merge(schedules::routes())
         .merge(crons::routes())
         .merge(events::routes())
+        .merge(filters::routes())
         .with_state(driver)
 }

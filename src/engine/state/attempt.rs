@@ -10,7 +10,8 @@
 //!                      BACK-OFF ◄─────────────┘
 //!
 //!  WAITING ──Skipped──► COMPLETED           QUEUED ──ScheduleTimedOut──► CANCELLED
-//!  WAITING ──ParentLost──► CANCELLED        every stage that is not final ──Cancelled──► CANCELLED
+//!  WAITING ──ParentLost, ConditionCancelled──► CANCELLED
+//!                                           every stage that is not final ──Cancelled──► CANCELLED
 //!  COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING
 //! ```
 //!
@@ -31,7 +32,7 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
     match event {
         AttemptEvent::Released => only_from(Stage::Waiting, Transition::Enqueue),
         AttemptEvent::Skipped => only_from(Stage::Waiting, Transition::Complete),
-        AttemptEvent::ParentLost => only_from(Stage::Waiting, Transition::Cancel),
+        AttemptEvent::ParentLost | AttemptEvent::ConditionCancelled => only_from(Stage::Waiting, Transition::Cancel),
         AttemptEvent::Assigned => only_from(Stage::Queued, Transition::Run),
         AttemptEvent::ScheduleTimedOut => only_from(Stage::Queued, Transition::Cancel),
         AttemptEvent::BackOffElapsed => only_from(Stage::BackOff, Transition::Enqueue),
@@ -51,7 +52,8 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
 /// The stage of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
-    /// Blocked by other tasks of its run. The initial stage; a task without parents is released immediately.
+    /// Blocked by other tasks of its run or by its conditions. The initial stage; a task without both is released
+    /// immediately.
     Waiting,
     /// Waiting for a worker.
     Queued,
@@ -63,7 +65,7 @@ pub(crate) enum Stage {
     Completed,
     /// Ended with an error and no retry left.
     Failed,
-    /// Ended by a cancellation, by a parent without an output or by the schedule timeout.
+    /// Ended by a cancellation, by its conditions, by a parent without an output or by the schedule timeout.
     Cancelled,
 }
 
@@ -82,10 +84,12 @@ impl Stage {
 pub(crate) enum AttemptEvent {
     /// The task has no blockers left.
     Released,
-    /// The task is an on-failure task, and no task failed.
+    /// The task does not run: it is an on-failure task and no task failed, or its conditions or its parents skip it.
     Skipped,
     /// A parent has ended without an output.
     ParentLost,
+    /// The conditions of the task cancel it.
+    ConditionCancelled,
     /// The scheduler found a worker.
     Assigned,
     /// The schedule timeout has elapsed.
@@ -185,13 +189,14 @@ mod tests {
     use Transition::*;
 
     /// The transition of every event by stage, with budget left: waiting, queued, back-off, running, final.
-    fn table() -> [(AttemptEvent, [Transition; 5]); 13] {
+    fn table() -> [(AttemptEvent, [Transition; 5]); 14] {
         let failed = |may_retry| AttemptEvent::Failed { error: "e".into(), may_retry };
         let retry = Retry(Duration::ZERO);
         [
             (AttemptEvent::Released, [Enqueue, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Skipped, [Complete, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::ParentLost, [Cancel, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::ConditionCancelled, [Cancel, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Assigned, [Ignore, Run, Ignore, Ignore, Ignore]),
             (AttemptEvent::ScheduleTimedOut, [Ignore, Cancel, Ignore, Ignore, Ignore]),
             (AttemptEvent::BackOffElapsed, [Ignore, Ignore, Enqueue, Ignore, Ignore]),

@@ -5,13 +5,14 @@ use std::{collections::VecDeque, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    conditions::ConditionStates,
     effect::Effect,
     idempotency::IdempotencyKeys,
     logs::Logs,
     runs::Runs,
     scheduler::{QueueId, Scheduler},
     time::MonotonicTimers,
-    triggers::{Calendar, Events},
+    triggers::{Calendar, EventFilters, Events},
     workers::Workers,
     workflows::{Version, Workflows},
 };
@@ -45,12 +46,14 @@ pub(crate) struct State {
     pub(super) retention: Retention,
     pub(super) workflows: Workflows,
     pub(super) runs: Runs,
+    pub(super) conditions: ConditionStates,
     pub(super) idempotency_keys: IdempotencyKeys,
     pub(super) workers: Workers,
     pub(super) scheduler: Scheduler,
     pub(super) timers: MonotonicTimers,
     pub(super) calendar: Calendar,
     pub(super) events: Events,
+    pub(super) filters: EventFilters,
     pub(super) logs: Logs,
     pub(super) pending: Pending,
     pub(super) effects: VecDeque<Effect>,
@@ -79,12 +82,14 @@ impl State {
             retention,
             workflows: Workflows::default(),
             runs: Runs::default(),
+            conditions: ConditionStates::default(),
             idempotency_keys: IdempotencyKeys::default(),
             workers: Workers::default(),
             scheduler: Scheduler::default(),
             timers: MonotonicTimers::default(),
             calendar: Calendar::default(),
             events: Events::default(),
+            filters: EventFilters::default(),
             logs: Logs::default(),
             pending: Pending::default(),
             effects: VecDeque::new(),
@@ -108,10 +113,13 @@ impl State {
     /// Estimated memory in bytes that [`Retention::max_bytes`] limits.
     pub(crate) fn held_bytes(&self) -> usize {
         self.runs.bytes()
+            + self.conditions.states.bytes()
             + self.idempotency_keys.claims.bytes()
             + self.workflows.versions.bytes()
             + self.workers.workers.bytes()
+            + self.workflows.settings.bytes()
             + self.calendar.bytes()
+            + self.filters.filters.bytes()
     }
 
     /// The engine's time limits, which declarations use as defaults.

@@ -9,11 +9,13 @@
 //! | part | owns |
 //! |---|---|
 //! | [`attempt`] | the transitions of an attempt: a pure function, with its diagram |
-//! | [`workflows`] | definitions and their versions |
+//! | [`workflows`] | definitions, their versions, pauses |
 //! | [`runs`] | runs, tasks, child runs, history, retention |
+//! | [`conditions`] | conditions that start, skip or cancel a task |
+//! | [`predicate`] | CEL expressions of conditions and filters |
 //! | [`scheduler`] | queues, worker pools, turns |
 //! | [`workers`] | workers, streams, leases |
-//! | [`triggers`] | events, schedules, crons |
+//! | [`triggers`] | events and their filters, schedules, crons |
 //! | [`idempotency`] | expressions, and the claimed keys |
 //! | [`logs`] | log lines |
 //! | [`time`] | clock readings and timers |
@@ -26,12 +28,14 @@
 //! The parts do not depend on `machine`, and `machine` does not depend on `operations`.
 
 pub(crate) mod attempt;
+pub(crate) mod conditions;
 pub(crate) mod effect;
 pub(crate) mod idempotency;
 pub(crate) mod logs;
 pub(crate) mod machine;
 pub(crate) mod metadata;
 mod operations;
+pub(crate) mod predicate;
 mod query;
 pub(crate) mod runs;
 pub(crate) mod scheduler;
@@ -50,10 +54,11 @@ pub(crate) use self::{
     effect::{Effect, TaskEvent},
     logs::LogLine,
     machine::{Capacity, State},
-    operations::{AttemptReport, TriggerError, TriggerItem, Triggered, claim_for},
+    operations::{AttemptReport, FilterError, TriggerError, TriggerItem, Triggered, claim_for},
+    predicate::FilterRule,
     runs::{HistoryEvent, HistoryEventKind, Origin, Parent, Phase, Run, RunFilter, Task},
     time::{ClockReading, MonotonicInstant, NextDeadline, Timestamp},
-    triggers::{Cron, CronError, Event, PushedEvent, RunTemplate, ScheduledRun},
+    triggers::{Cron, CronError, Event, EventFilter, PushedEvent, RunTemplate, ScheduledRun},
     workers::{Registration, StreamId, Worker, WorkerError, WorkerStatus},
-    workflows::Version,
+    workflows::{Pause, PauseBehavior, Version},
 };

@@ -26,7 +26,7 @@ impl State {
             self.pending.filled_queues.push(queue);
         }
         let position = self.scheduler.push(queue, priority, id);
-        let timer = self.timers.set(now.plus(schedule_timeout), Timer::Task(id));
+        let timer = self.timers.set(self.queue_deadline(id, schedule_timeout, now), Timer::Task(id));
         if let Some(task) = self.runs.task_mut(id) {
             task.phase = Phase::Queued(position);
             task.timer = Some(timer);

@@ -5,9 +5,8 @@
 
 mod calendar;
 mod control;
-mod declare;
 mod dispatch;
-mod event;
+mod events;
 mod output;
 mod report;
 mod task_end;
@@ -15,8 +14,10 @@ mod tick;
 mod transition;
 mod trigger;
 mod worker;
+mod workflows;
 
 pub(crate) use self::{
+    events::FilterError,
     report::AttemptReport,
     trigger::{TriggerError, TriggerItem, Triggered, claim_for},
 };

@@ -127,6 +127,17 @@ impl Scheduler {
         self.change(id, |queue| queue.remove(position));
     }
 
+    /// Pauses or resumes the assignment of a workflow's tasks. Returns the queues of the workflow.
+    pub(crate) fn set_paused(&mut self, workflow: &str, is_paused: bool) -> Vec<QueueId> {
+        let Some(group) = self.group_ids.get(workflow).copied() else { return Vec::new() };
+        let queues = (0..self.queues.len()).filter(|at| self.queues[*at].group == group).map(QueueId);
+        let queues: Vec<QueueId> = queues.collect();
+        for id in &queues {
+            self.change(*id, |queue| queue.is_paused = is_paused);
+        }
+        queues
+    }
+
     /// Changes a queue, and registers its new head in the pools that serve it.
     fn change(&mut self, id: QueueId, change: impl FnOnce(&mut TaskQueue)) {
         let Self { queues, groups, pools_by_action, pools, .. } = self;

@@ -43,16 +43,18 @@ pub(crate) struct TaskQueue {
     pub(super) action: Arc<str>,
     pub(crate) requirements: SlotRequirements,
     tasks: BTreeMap<QueuePosition, RunId>,
+    /// A paused queue has no head.
+    pub(super) is_paused: bool,
 }
 
 impl TaskQueue {
     pub(super) fn new(group: GroupId, action: Arc<str>, class: ClassId, requirements: SlotRequirements) -> Self {
-        Self { group, class, action, requirements, tasks: BTreeMap::new() }
+        Self { group, class, action, requirements, tasks: BTreeMap::new(), is_paused: false }
     }
 
     /// The task to assign next.
     pub(crate) fn head(&self) -> Option<RunId> {
-        self.tasks.first_key_value().map(|(_, task)| *task)
+        self.tasks.first_key_value().filter(|_| !self.is_paused).map(|(_, task)| *task)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -60,7 +62,7 @@ impl TaskQueue {
     }
 
     pub(super) fn head_position(&self) -> Option<QueuePosition> {
-        self.tasks.first_key_value().map(|(position, _)| *position)
+        self.tasks.first_key_value().filter(|_| !self.is_paused).map(|(position, _)| *position)
     }
 
     pub(super) fn insert(&mut self, position: QueuePosition, task: RunId) {

@@ -1,6 +1,7 @@
 //! The state machine in virtual time.
 
 mod clock_gaps;
+mod conditions;
 mod dependencies;
 mod fairness;
 mod random_operations;
@@ -8,6 +9,7 @@ mod restart;
 mod rules;
 mod stage_table;
 mod triggers;
+mod workflows;
 
 use std::{sync::Arc, time::Duration};
 

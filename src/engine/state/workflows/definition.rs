@@ -7,7 +7,9 @@ use crate::{
         cron::CronRule,
         state::{
             attempt::BackOff,
+            conditions::Conditions,
             idempotency::{Expression, Lease},
+            predicate::FilterRule,
             slots::SlotRequirements,
         },
     },
@@ -25,6 +27,8 @@ pub(crate) struct Definition {
     pub(crate) idempotency: Option<Idempotency>,
     /// Keys of the events that trigger a run; `*` matches any text.
     pub(crate) events: Vec<Arc<str>>,
+    /// Filters of the events that trigger a run.
+    pub(crate) filters: Vec<FilterRule>,
     /// Cron rules that trigger a run.
     pub(crate) crons: Vec<CronRule>,
     /// Input of the runs that the cron rules trigger.
@@ -52,6 +56,8 @@ pub(crate) struct TaskDefinition {
     /// Whether the task runs after all other tasks have ended, if one of them failed. Only the last task of a workflow can
     /// be an on-failure task.
     pub(crate) on_failure: bool,
+    /// `None` if the task has no conditions.
+    pub(crate) conditions: Option<Arc<Conditions>>,
 }
 
 /// The rule by which repeated triggers with an equal key start one run.
@@ -78,6 +84,7 @@ impl Definition {
             default_priority: 1,
             idempotency: None,
             events: Vec::new(),
+            filters: Vec::new(),
             crons: Vec::new(),
             cron_input: "{}".into(),
             content: Declaration::default(),
@@ -100,6 +107,7 @@ impl TaskDefinition {
             backoff: None,
             parents: Vec::new(),
             on_failure: false,
+            conditions: None,
         }
     }
 }

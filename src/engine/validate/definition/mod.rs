@@ -3,6 +3,7 @@
 //! The error of an invalid definition names the field. A definition with a feature that this engine does not have is
 //! refused, so that no workflow runs without a feature that it relies on.
 
+mod conditions;
 mod config;
 mod parents;
 mod task;
@@ -11,9 +12,10 @@ mod unsupported;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 pub(crate) use self::config::workflow_config;
-use self::{parents::resolve_parents, task::task};
+use self::{conditions::conditions, parents::resolve_parents, task::task};
 use super::{
     error::Invalid,
+    event_filter::{FilterFields, rule},
     field::{is_name, not_a_name},
     json,
 };
@@ -24,6 +26,7 @@ use crate::{
         cron::CronRule,
         options::Timings,
         state::{
+            FilterRule,
             idempotency::{Expression, Lease},
             workflows::{Definition, Idempotency, TaskDefinition},
         },
@@ -54,6 +57,7 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
         tasks: tasks(&content, timings)?,
         default_priority,
         events: events(&content)?,
+        filters: filters(&content.default_filters)?,
         crons: crons(&content)?,
         cron_input: json::input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
             .map_err(|_| Invalid::definition("CronInput", "not JSON"))?,
@@ -80,7 +84,10 @@ fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Resul
     let mut tasks = Vec::with_capacity(content.tasks.len() + 1);
     let parents = resolve_parents(&content.tasks)?;
     for (at, (declared, parents)) in content.tasks.iter().zip(parents).enumerate() {
-        tasks.push(TaskDefinition { parents, ..task(&format!("Tasks[{at}]"), declared, timings)? });
+        let at = format!("Tasks[{at}]");
+        let named = parents.iter().filter_map(|index| Some((content.tasks.get(*index)?.readable_id.as_str(), *index)));
+        let conditions = conditions(&at, declared.conditions.as_ref(), &named.collect::<Vec<_>>())?;
+        tasks.push(TaskDefinition { parents, conditions, ..task(&at, declared, timings)? });
     }
     if let Some(last) = &content.on_failure_task {
         if content.tasks.iter().any(|task| task.readable_id == last.readable_id) {
@@ -89,6 +96,10 @@ fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Resul
         if !last.parents.is_empty() {
             let reason = "an on-failure task cannot have parents: it runs after all other tasks";
             return Err(Invalid::definition("OnFailureTask.Parents", reason));
+        }
+        if conditions("OnFailureTask", last.conditions.as_ref(), &[])?.is_some() {
+            let reason = "an on-failure task cannot have conditions: it runs after all other tasks";
+            return Err(Invalid::definition("OnFailureTask.TriggerConditions", reason));
         }
         tasks.push(TaskDefinition { on_failure: true, ..task("OnFailureTask", last, timings)? });
     }
@@ -100,6 +111,34 @@ fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc<str>>, I
         return Err(Invalid::definition("EventTriggers", "a key is empty"));
     }
     Ok(content.event_triggers.iter().map(|key| key.as_str().into()).collect())
+}
+
+/// The filters of events. Each scope and expression may occur once.
+fn filters(declared: &[v1::DefaultFilter]) -> Result<Vec<FilterRule>, Invalid> {
+    let mut known = HashSet::new();
+    let mut filters = Vec::with_capacity(declared.len());
+    for (at, filter) in declared.iter().enumerate() {
+        let invalid = |(field, reason): (&str, String)| {
+            Invalid::definition(&format!("DefaultFilters[{at}].{}", capitalized(field)), &reason)
+        };
+        let payload = match &filter.payload {
+            Some(bytes) => {
+                std::str::from_utf8(bytes).map_err(|_| invalid(("payload", "it is not UTF-8".to_owned())))?
+            }
+            None => "{}",
+        };
+        let fields = FilterFields { scope: &filter.scope, expression: &filter.expression, payload: Some(payload) };
+        if !known.insert((&filter.scope, &filter.expression)) {
+            return Err(invalid(("expression", "another filter has this scope and expression".to_owned())));
+        }
+        filters.push(rule(fields).map_err(invalid)?);
+    }
+    Ok(filters)
+}
+
+fn capitalized(field: &str) -> String {
+    let (first, rest) = field.split_at(field.chars().next().map_or(0, char::len_utf8));
+    first.to_uppercase() + rest
 }
 
 /// The cron expressions, each once.
@@ -176,7 +215,7 @@ mod tests {
     #[test]
     fn error_names_the_invalid_field() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let invalid: [(&str, Change); 22] = [
+        let invalid: [(&str, Change); 24] = [
             ("Opts.Name", |c| c.name = "a b".into()),
             ("Opts.Tasks'", |c| c.tasks.clear()),
             ("ReadableId", |c| c.tasks[0].readable_id.clear()),
@@ -208,6 +247,11 @@ mod tests {
             ("CronTriggers[0]", |c| c.cron_triggers.push("0 0 30 2 *".into())),
             ("CronTriggers[1]", |c| c.cron_triggers = vec!["0 0 1 1 *".into(), "0 0 L * *".into()]),
             ("CronInput", |c| c.cron_input = Some("{".into())),
+            ("DefaultFilters[0].Scope", |c| c.default_filters.push(Default::default())),
+            ("DefaultFilters[1].Expression", |c| {
+                let filter = v1::DefaultFilter { scope: "s".into(), expression: "true".into(), payload: None };
+                c.default_filters = vec![filter.clone(), filter];
+            }),
             ("EventTriggers", |c| c.event_triggers.push(String::new())),
         ];
         for (field, change) in invalid {
@@ -219,20 +263,14 @@ mod tests {
     #[test]
     fn unsupported_features_are_refused_by_name() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let unsupported: [(&str, Change); 9] = [
+        let unsupported: [(&str, Change); 7] = [
             ("durable", |c| c.on_failure_task = Some(v1::CreateTaskOpts { is_durable: true, ..c.tasks[0].clone() })),
             ("concurrency", |c| c.tasks[0].concurrency.push(Default::default())),
-            ("filters", |c| c.default_filters.push(Default::default())),
             ("sticky", |c| c.sticky = Some(0)),
             ("rate limits", |c| c.tasks[0].rate_limits.push(Default::default())),
             ("affinity", |c| c.tasks[0].worker_labels = [("l".into(), Default::default())].into()),
             ("durable", |c| c.tasks[0].is_durable = true),
             ("batch", |c| c.tasks[0].batch = Some(Default::default())),
-            ("conditions", |c| {
-                let conditions =
-                    v1::TaskConditions { sleep_conditions: vec![Default::default()], ..Default::default() };
-                c.tasks[0].conditions = Some(conditions);
-            }),
         ];
         for (feature, change) in unsupported {
             let error = with(change).unwrap_err();

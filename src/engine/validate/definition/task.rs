@@ -45,6 +45,7 @@ pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Re
         backoff: backoff(at, task)?,
         parents: Vec::new(),
         on_failure: false,
+        conditions: None,
     })
 }
 

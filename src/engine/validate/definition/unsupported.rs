@@ -27,22 +27,13 @@ fn used_features(content: &v1::CreateWorkflowVersionRequest) -> Vec<&'static str
         || task_uses(|task| !task.concurrency.is_empty());
     [
         (concurrency, "concurrency groups"),
-        (!content.default_filters.is_empty(), "event filters (default_filters)"),
         (content.sticky.is_some(), "sticky workers"),
         (task_uses(|task| !task.rate_limits.is_empty()), "rate limits"),
         (task_uses(|task| !task.worker_labels.is_empty()), "worker affinity (worker_labels)"),
         (task_uses(|task| task.is_durable), "durable tasks"),
         (task_uses(|task| task.batch.is_some()), "batch tasks"),
-        (task_uses(|task| task.conditions.as_ref().is_some_and(has_conditions)), "conditions"),
     ]
     .into_iter()
     .filter_map(|(used, feature)| used.then_some(feature))
     .collect()
-}
-
-/// Whether the message has any condition. SDKs send an empty message for tasks without conditions.
-fn has_conditions(conditions: &v1::TaskConditions) -> bool {
-    !conditions.parent_override_conditions.is_empty()
-        || !conditions.sleep_conditions.is_empty()
-        || !conditions.user_event_conditions.is_empty()
 }

@@ -1,0 +1,194 @@
+//! The conditions of a task.
+
+use std::{collections::HashMap, sync::Arc};
+
+use uuid::Uuid;
+
+use crate::{
+    engine::{
+        state::{
+            conditions::{ConditionAction, Conditions, ParentCondition, Rule, WaitCondition, WaitKind},
+            predicate::Predicate,
+        },
+        validate::error::Invalid,
+    },
+    hatchet::wire::{
+        excerpt, parse_duration,
+        proto::v1::{Action, BaseMatchCondition, TaskConditions},
+    },
+};
+
+/// Validates the conditions of a task; `None` if it has none. SDKs send an empty message for a task without conditions.
+///
+/// `at` is the position of the task in the definition, `parents` has the names and indexes of its parents. The fields
+/// in errors are numbered as in a real engine: events first, then sleeps, then parents.
+pub(super) fn conditions(
+    at: &str,
+    declared: Option<&TaskConditions>,
+    parents: &[(&str, usize)],
+) -> Result<Option<Arc<Conditions>>, Invalid> {
+    let Some(declared) = declared else { return Ok(None) };
+    let mut fields = Fields { at, next: 0, groups: HashMap::new(), count: 0 };
+    let mut conditions = Conditions::default();
+    for event in &declared.user_event_conditions {
+        let field = fields.next();
+        let (base, rule) = fields.rule(&field, event.base.as_ref())?;
+        let data_key = data_key(&field, base)?;
+        if event.user_event_key.is_empty() {
+            return Err(Invalid::definition(&format!("{field}.EventKey"), "the key of the event is empty"));
+        }
+        let kind = WaitKind::Event { key: event.user_event_key.as_str().into(), predicate: predicate(&field, base)? };
+        conditions.waits.push(WaitCondition { rule, data_key, kind });
+    }
+    for sleep in &declared.sleep_conditions {
+        let field = fields.next();
+        let (base, rule) = fields.rule(&field, sleep.base.as_ref())?;
+        let data_key = data_key(&field, base)?;
+        let duration = parse_duration(&sleep.sleep_for)
+            .map_err(|e| Invalid::definition(&format!("{field}.SleepDuration"), &e.to_string()))?;
+        let kind = WaitKind::Sleep { duration, text: sleep.sleep_for.as_str().into() };
+        conditions.waits.push(WaitCondition { rule, data_key, kind });
+    }
+    for parent in &declared.parent_override_conditions {
+        let field = fields.next();
+        let (base, rule) = fields.rule(&field, parent.base.as_ref())?;
+        let name = parent.parent_readable_id.as_str();
+        let Some((_, parent)) = parents.iter().find(|(known, _)| *known == name) else {
+            let reason = format!("`{}` is not a parent of the task", excerpt(name));
+            return Err(Invalid::definition(&format!("{field}.ParentReadableId"), &reason));
+        };
+        conditions.parents.push(ParentCondition { rule, parent: *parent, predicate: predicate(&field, base)? });
+    }
+    let is_empty = conditions.parents.is_empty() && conditions.waits.is_empty();
+    Ok((!is_empty).then(|| Arc::new(conditions)))
+}
+
+/// Numbers the conditions and the groups of a task.
+struct Fields<'a> {
+    at: &'a str,
+    next: usize,
+    groups: HashMap<Uuid, usize>,
+    count: usize,
+}
+
+impl Fields<'_> {
+    /// The field of the next condition.
+    fn next(&mut self) -> String {
+        self.next += 1;
+        format!("{}.TriggerConditions[{}]", self.at, self.next - 1)
+    }
+
+    /// The action and the group of a condition. A condition without a group is a group of its own.
+    fn rule<'b>(
+        &mut self,
+        field: &str,
+        base: Option<&'b BaseMatchCondition>,
+    ) -> Result<(&'b BaseMatchCondition, Rule), Invalid> {
+        let base = base.ok_or_else(|| Invalid::definition(field, "the condition has no base"))?;
+        let action = match Action::try_from(base.action) {
+            Ok(Action::Queue) => ConditionAction::Wait,
+            Ok(Action::Skip) => ConditionAction::Skip,
+            Ok(Action::Cancel) => ConditionAction::Cancel,
+            Ok(Action::Create) | Err(_) => {
+                let reason = "a condition of a task must have the action QUEUE, SKIP or CANCEL";
+                return Err(Invalid::definition(&format!("{field}.Action"), reason));
+            }
+        };
+        let id = match base.or_group_id.as_str() {
+            "" => Uuid::nil(),
+            text => text.parse().map_err(|_| {
+                Invalid::definition(&format!("{field}.OrGroupId"), &format!("`{}` is not a UUID", excerpt(text)))
+            })?,
+        };
+        let new = self.count;
+        let group = if id.is_nil() { new } else { *self.groups.entry(id).or_insert(new) };
+        self.count += usize::from(group == new);
+        Ok((base, Rule { action, group }))
+    }
+}
+
+fn data_key(field: &str, base: &BaseMatchCondition) -> Result<Arc<str>, Invalid> {
+    if base.readable_data_key.is_empty() {
+        return Err(Invalid::definition(&format!("{field}.ReadableDataKey"), "the key of the data is empty"));
+    }
+    Ok(base.readable_data_key.as_str().into())
+}
+
+fn predicate(field: &str, base: &BaseMatchCondition) -> Result<Predicate, Invalid> {
+    Predicate::compile(&base.expression).map_err(|e| Invalid::definition(&format!("{field}.Expression"), &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hatchet::wire::proto::v1::{ParentOverrideMatchCondition, SleepMatchCondition, UserEventMatchCondition};
+
+    fn base(action: Action, group: &str, expression: &str) -> Option<BaseMatchCondition> {
+        Some(BaseMatchCondition {
+            readable_data_key: "k".into(),
+            action: action.into(),
+            or_group_id: group.into(),
+            expression: expression.into(),
+        })
+    }
+
+    fn sample() -> TaskConditions {
+        let group = Uuid::from_u128(1).to_string();
+        TaskConditions {
+            user_event_conditions: vec![UserEventMatchCondition {
+                base: base(Action::Queue, &group, "input.n > 1"),
+                user_event_key: "e".into(),
+                ..Default::default()
+            }],
+            sleep_conditions: vec![SleepMatchCondition {
+                base: base(Action::Queue, &group, ""),
+                sleep_for: "1m30s".into(),
+            }],
+            parent_override_conditions: vec![ParentOverrideMatchCondition {
+                base: base(Action::Skip, "", "output.v > 1"),
+                parent_readable_id: "a".into(),
+            }],
+        }
+    }
+
+    fn validated(change: impl FnOnce(&mut TaskConditions)) -> Result<Option<Arc<Conditions>>, String> {
+        let mut declared = sample();
+        change(&mut declared);
+        conditions("Tasks[1]", Some(&declared), &[("b", 0), ("a", 3)]).map_err(Invalid::into_message)
+    }
+
+    #[cfg(feature = "cel")]
+    #[test]
+    fn conditions_with_one_group_id_share_a_group() {
+        let valid = validated(|_| ()).unwrap().unwrap();
+        let wait = Rule { action: ConditionAction::Wait, group: 0 };
+        assert_eq!(valid.waits.iter().map(|wait| wait.rule).collect::<Vec<_>>(), [wait, wait]);
+        assert_eq!((valid.parents[0].rule.group, valid.parents[0].parent), (1, 3));
+        assert!(conditions("", Some(&TaskConditions::default()), &[]).unwrap().is_none(), "SDKs send it");
+    }
+
+    #[cfg(feature = "cel")]
+    #[test]
+    fn error_names_the_invalid_condition() {
+        type Change = fn(&mut TaskConditions);
+        let invalid: [(&str, Change); 9] = [
+            ("TriggerConditions[0].EventKey", |c| c.user_event_conditions[0].user_event_key.clear()),
+            ("TriggerConditions[0].Expression", |c| c.user_event_conditions[0].base = base(Action::Queue, "", "a >")),
+            ("TriggerConditions[0]", |c| c.user_event_conditions[0].base = None),
+            ("TriggerConditions[1].SleepDuration", |c| c.sleep_conditions[0].sleep_for = "1d".into()),
+            ("TriggerConditions[1].SleepDuration", |c| c.sleep_conditions[0].sleep_for.clear()),
+            ("TriggerConditions[1].Action", |c| c.sleep_conditions[0].base = base(Action::Create, "", "")),
+            ("TriggerConditions[1].OrGroupId", |c| c.sleep_conditions[0].base = base(Action::Queue, "g", "")),
+            ("TriggerConditions[1].ReadableDataKey", |c| {
+                c.sleep_conditions[0].base = Some(BaseMatchCondition { action: 1, ..Default::default() });
+            }),
+            ("TriggerConditions[2].ParentReadableId", |c| {
+                c.parent_override_conditions[0].parent_readable_id = "other".into();
+            }),
+        ];
+        for (field, change) in invalid {
+            let error = validated(change).unwrap_err();
+            assert!(error.contains(&format!("Tasks[1].{field}'")), "{field}: {error}");
+        }
+    }
+}
