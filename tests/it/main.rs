@@ -27,5 +27,7 @@ mod process;
 mod readme;
 mod structure;
 mod support;
+#[path = "../../src/tasks/mod.rs"]
+mod tasks;
 #[cfg(feature = "engine")]
 mod worker;

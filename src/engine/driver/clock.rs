@@ -21,7 +21,7 @@ impl SystemClock {
         Self { start: Instant::now(), display: AtomicU64::new(0) }
     }
 
-    /// Reads all clocks.
+    /// Reads the wall clock and the monotonic clock at one time.
     pub(crate) fn now(&self) -> ClockReading {
         self.reading(Timestamp::now(), self.start.elapsed())
     }

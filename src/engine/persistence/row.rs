@@ -7,7 +7,6 @@ use std::sync::Arc;
 pub(crate) enum Table {
     /// Settings of workflows.
     Settings,
-    /// Versions of workflows.
     Versions,
     Runs,
     Tasks,
@@ -18,7 +17,7 @@ pub(crate) enum Table {
     /// Idempotency keys.
     Claims,
     Workers,
-    /// Log lines.
+    /// Log lines of tasks.
     Lines,
     Events,
     /// Event filters.

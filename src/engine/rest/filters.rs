@@ -28,7 +28,7 @@ use super::{
 use crate::engine::{
     driver::Driver,
     state::{Capacity, EventFilter, FilterError, FilterRule, State, predicate::Predicate},
-    validate::event_filter::{FilterFields, filter_rule},
+    validate::event_filter::{FilterFields, validate_filter},
 };
 
 /// Number of rows of a list of filters if the query has no limit: the largest page.
@@ -59,7 +59,7 @@ async fn create(
     let NewFilter { workflow_id, scope, expression, payload } = body(new)?;
     let payload = object_text("payload", payload)?;
     let fields = FilterFields { scope: &scope, expression: &expression, payload: payload.as_deref() };
-    let rule = filter_rule(fields)?;
+    let rule = validate_filter(fields)?;
     driver
         .add(Capacity::Runs, |state, now| {
             let id = state.add_filter(workflow_id, rule, now)?;
@@ -125,7 +125,7 @@ async fn update(
     driver
         .with(|state, now| {
             let before: FilterRule = state.filter(id).ok_or_else(ApiError::not_found)?.rule.clone();
-            let rule = filter_rule(FilterFields {
+            let rule = validate_filter(FilterFields {
                 scope: update.scope.as_deref().unwrap_or(&before.scope),
                 expression: update.expression.as_deref().unwrap_or(before.predicate.text()),
                 payload: Some(payload.as_deref().unwrap_or(&before.payload)),

@@ -1,6 +1,6 @@
 //! Workflows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -106,8 +106,7 @@ async fn update(
     let pause = match body(update)?.pause {
         PauseBody::Unpause {} => None,
         PauseBody::Pause { cron, scheduled, ttl } => {
-            let ttl = parse_duration(&ttl)
-                .map_err(|error| ApiError::bad_request(format!("invalid pausedWorkflowQueueTTL: {error}")))?;
+            let ttl = parse_ttl(&ttl)?;
             Some(Pause { cron: cron.into(), scheduled: scheduled.into(), ttl })
         }
     };
@@ -125,6 +124,19 @@ async fn update(
             Ok(Json(shown))
         })
         .await?
+}
+
+/// Parses a time to live: a duration, or whole days, weeks or years as `7d`, `2w` or `1y`.
+fn parse_ttl(text: &str) -> Result<Duration, ApiError> {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let whole = |unit: char, days: u32| {
+        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        DAY.checked_mul(number.checked_mul(days)?)
+    };
+    if let Some(ttl) = whole('d', 1).or_else(|| whole('w', 7)).or_else(|| whole('y', 365)) {
+        return Ok(ttl);
+    }
+    parse_duration(text).map_err(|error| ApiError::bad_request(format!("invalid pausedWorkflowQueueTTL: {error}")))
 }
 
 fn behavior_name(behavior: PauseBehavior) -> &'static str {

@@ -19,8 +19,8 @@
 //!   skips BACK-OFF.
 //! - Failed attempts and lost workers have separate budgets, as losing a worker is not the task's fault. `Replayed`
 //!   starts the next attempt with full budgets.
-//! - An event without an arrow from the current stage is ignored: a worker's report about an attempt that has ended is
-//!   acknowledged and changes nothing.
+//! - An event without an arrow from the current stage is ignored: a worker's report about an attempt that has finished
+//!   is acknowledged and changes nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -86,7 +86,7 @@ pub(crate) enum AttemptEvent {
     Released,
     /// The task does not run: it is an on-failure task and no task failed, or its conditions or its parents skip it.
     Skipped,
-    /// A parent has ended without an output.
+    /// A parent has finished without an output.
     ParentLost,
     /// The conditions of the task cancel it.
     ConditionCancelled,
@@ -132,7 +132,6 @@ pub(crate) enum Transition {
     Restart,
     /// Ends as completed.
     Complete,
-    /// Ends as failed.
     Fail,
     /// Ends as cancelled.
     Cancel,

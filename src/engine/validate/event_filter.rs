@@ -12,7 +12,7 @@ pub(crate) struct FilterFields<'a> {
 }
 
 /// Validates a filter. The error has the name of the field and the reason.
-pub(super) fn rule(fields: FilterFields<'_>) -> Result<FilterRule, (&'static str, String)> {
+pub(super) fn validate_rule(fields: FilterFields<'_>) -> Result<FilterRule, (&'static str, String)> {
     if fields.scope.is_empty() {
         return Err(("scope", "the scope is empty".to_owned()));
     }
@@ -28,8 +28,8 @@ pub(super) fn rule(fields: FilterFields<'_>) -> Result<FilterRule, (&'static str
 }
 
 /// Validates a filter of a REST request.
-pub(crate) fn filter_rule(fields: FilterFields<'_>) -> Result<FilterRule, Invalid> {
-    rule(fields).map_err(|(field, reason)| Invalid::new(format!("invalid {field}: {reason}")))
+pub(crate) fn validate_filter(fields: FilterFields<'_>) -> Result<FilterRule, Invalid> {
+    validate_rule(fields).map_err(|(field, reason)| Invalid::new(format!("invalid {field}: {reason}")))
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn error_names_the_invalid_field() {
         let valid = FilterFields { scope: "s", expression: "true", payload: None };
-        assert_eq!(&*filter_rule(valid).unwrap().payload, "{}");
+        assert_eq!(&*validate_filter(valid).unwrap().payload, "{}");
         for (field, fields) in [
             ("scope", FilterFields { scope: "", ..valid }),
             ("expression", FilterFields { expression: " ", ..valid }),
@@ -47,7 +47,7 @@ mod tests {
             ("payload", FilterFields { payload: Some("[1]"), ..valid }),
             ("payload", FilterFields { payload: Some("{"), ..valid }),
         ] {
-            let message = filter_rule(fields).unwrap_err().into_message();
+            let message = validate_filter(fields).unwrap_err().into_message();
             assert!(message.starts_with(&format!("invalid {field}: ")), "{message}");
         }
     }

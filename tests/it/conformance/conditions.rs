@@ -17,7 +17,7 @@ use super::{
     deviations::Deviation,
     multi_task::{dag, worker},
 };
-use crate::support::{ControlWorker, Target, assert_rejected, eventually};
+use crate::support::{ControlWorker, Target, assert_refused, eventually};
 
 const SKIPPED: &[u8] = br#"{"skipped":true}"#;
 
@@ -351,29 +351,28 @@ async fn replayed_task_waits_again() {
 }
 
 #[tokio::test]
-async fn invalid_conditions_are_rejected() {
+async fn invalid_conditions_are_refused() {
     let target = Target::start().await;
-    let rejected = async |field: &str, conditions: TaskConditions| {
+    let refused = async |field: &str, conditions: TaskConditions| {
         let result = target.try_put(&chain(&target, "invalid", conditions)).await;
-        assert_rejected(result, Code::InvalidArgument, &format!("Tasks[1].TriggerConditions[0].{field}"));
+        assert_refused(result, Code::InvalidArgument, &format!("Tasks[1].TriggerConditions[0].{field}"));
     };
     let of_sleep = |sleep: SleepMatchCondition| TaskConditions { sleep_conditions: vec![sleep], ..Default::default() };
-    rejected("SleepDuration", of_sleep(sleep(Action::Queue, "1d"))).await;
-    rejected("SleepDuration", of_sleep(sleep(Action::Queue, ""))).await;
-    rejected("Action", of_sleep(sleep(Action::Create, "1s"))).await;
+    refused("SleepDuration", of_sleep(sleep(Action::Queue, "1d"))).await;
+    refused("SleepDuration", of_sleep(sleep(Action::Queue, ""))).await;
+    refused("Action", of_sleep(sleep(Action::Create, "1s"))).await;
     let unnamed = SleepMatchCondition { base: Some(base("", Action::Queue, "")), sleep_for: "1s".to_owned() };
-    rejected("ReadableDataKey", of_sleep(unnamed)).await;
+    refused("ReadableDataKey", of_sleep(unnamed)).await;
     // A real engine accepts these definitions, and their conditions are never met.
-    if target.deviates(Deviation::ImpossibleConditionIsRejected) {
+    if target.deviates(Deviation::ImpossibleConditionIsRefused) {
         let of_event = |event: UserEventMatchCondition| TaskConditions {
             user_event_conditions: vec![event],
             ..Default::default()
         };
-        rejected("EventKey", of_event(event(Action::Queue, "", ""))).await;
-        rejected("Expression", of_event(event(Action::Queue, "k", "input.n >"))).await;
+        refused("EventKey", of_event(event(Action::Queue, "", ""))).await;
+        refused("Expression", of_event(event(Action::Queue, "k", "input.n >"))).await;
         let parents = vec![parent(Action::Queue, "other", "")];
-        rejected("ParentReadableId", TaskConditions { parent_override_conditions: parents, ..Default::default() })
-            .await;
+        refused("ParentReadableId", TaskConditions { parent_override_conditions: parents, ..Default::default() }).await;
     }
 }
 

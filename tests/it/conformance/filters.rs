@@ -6,7 +6,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_rejected};
+use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_refused};
 
 async fn push(target: &Target, key: &str, payload: Value, scope: Option<&str>, metadata: Value) -> String {
     let event = PushEventRequest {
@@ -141,9 +141,9 @@ async fn new_version_replaces_declared_filters() {
 }
 
 #[tokio::test]
-async fn invalid_filters_are_rejected() {
+async fn invalid_filters_are_refused() {
     let target = Target::start().await;
-    if !target.deviates(Deviation::InvalidEventFilterIsRejected) {
+    if !target.deviates(Deviation::InvalidEventFilterIsRefused) {
         return;
     }
     let (workflow, worker) = filtered(&target, "invalid", Vec::new()).await;
@@ -171,7 +171,7 @@ async fn invalid_filters_are_rejected() {
     ] {
         let mut definition = target.definition("invalid-declared");
         definition.default_filters = vec![declared];
-        assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, field);
+        assert_refused(target.try_put(&definition).await, Code::InvalidArgument, field);
     }
     worker.close().await;
 }

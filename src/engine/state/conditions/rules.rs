@@ -123,7 +123,7 @@ impl Conditions {
         }
         for condition in self.parents.iter().filter(|condition| condition.rule.action == ConditionAction::Wait) {
             let can_be_met_later = self.waits.iter().any(|wait| wait.rule == condition.rule);
-            if !group_met(condition.rule, rules()) && !(can_be_met_later && ended(condition.parent)) {
+            if !(group_met(condition.rule, rules()) || can_be_met_later && ended(condition.parent)) {
                 return Decision::Undecided;
             }
         }

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// `at` is the position of the task in the definition, `parents` has the names and indexes of its parents. The fields
 /// in errors are numbered as in a real engine: events first, then sleeps, then parents.
-pub(super) fn conditions(
+pub(super) fn validate_conditions(
     at: &str,
     declared: Option<&TaskConditions>,
     parents: &[(&str, usize)],
@@ -154,7 +154,7 @@ mod tests {
     fn validated(change: impl FnOnce(&mut TaskConditions)) -> Result<Option<Arc<Conditions>>, String> {
         let mut declared = sample();
         change(&mut declared);
-        conditions("Tasks[1]", Some(&declared), &[("b", 0), ("a", 3)]).map_err(Invalid::into_message)
+        validate_conditions("Tasks[1]", Some(&declared), &[("b", 0), ("a", 3)]).map_err(Invalid::into_message)
     }
 
     #[cfg(feature = "cel")]
@@ -164,7 +164,7 @@ mod tests {
         let wait = Rule { action: ConditionAction::Wait, group: 0 };
         assert_eq!(valid.waits.iter().map(|wait| wait.rule).collect::<Vec<_>>(), [wait, wait]);
         assert_eq!((valid.parents[0].rule.group, valid.parents[0].parent), (1, 3));
-        assert!(conditions("", Some(&TaskConditions::default()), &[]).unwrap().is_none(), "SDKs send it");
+        assert!(validate_conditions("", Some(&TaskConditions::default()), &[]).unwrap().is_none(), "SDKs send it");
     }
 
     #[cfg(feature = "cel")]

@@ -12,10 +12,10 @@ mod unsupported;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 pub(crate) use self::config::workflow_config;
-use self::{conditions::conditions, parents::resolve_parents, task::task};
+use self::{conditions::validate_conditions, parents::resolve_parents, task::validate_task};
 use super::{
     error::Invalid,
-    event_filter::{FilterFields, rule},
+    event_filter::{FilterFields, validate_rule},
     field::{is_name, not_a_name},
     json,
 };
@@ -35,7 +35,10 @@ use crate::{
 };
 
 /// Validates a new definition. `timings` has the timeouts of tasks that declare none.
-pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Definition, Invalid> {
+pub(crate) fn validate_definition(
+    content: v1::CreateWorkflowVersionRequest,
+    timings: &Timings,
+) -> Result<Definition, Invalid> {
     if !is_name(&content.name) {
         return Err(Invalid::definition("Name", &not_a_name(&content.name)));
     }
@@ -54,14 +57,14 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
     }
     Ok(Definition {
         name: content.name.as_str().into(),
-        tasks: tasks(&content, timings)?,
+        tasks: validate_tasks(&content, timings)?,
         default_priority,
-        events: events(&content)?,
-        filters: filters(&content.default_filters)?,
-        crons: crons(&content)?,
-        cron_input: json::input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
+        events: validate_events(&content)?,
+        filters: validate_filters(&content.default_filters)?,
+        crons: validate_crons(&content)?,
+        cron_input: json::validate_input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
             .map_err(|_| Invalid::definition("CronInput", "not JSON"))?,
-        idempotency: content.idempotency.as_ref().map(idempotency).transpose()?,
+        idempotency: content.idempotency.as_ref().map(validate_idempotency).transpose()?,
         content: content.into(),
     })
 }
@@ -70,24 +73,27 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
 /// this version refuses; the workflow must remain usable. Its crons are ignored, since they are stored separately, and
 /// empty schedule timeouts mean the default.
 #[cfg(feature = "durable")]
-pub(crate) fn stored_definition(content: Declaration, timings: &Timings) -> Result<Definition, Invalid> {
+pub(crate) fn validate_stored_definition(content: Declaration, timings: &Timings) -> Result<Definition, Invalid> {
     let mut valid = content.message().clone();
     valid.cron_triggers.clear();
     for task in valid.tasks.iter_mut().chain(&mut valid.on_failure_task) {
         task.schedule_timeout = task.schedule_timeout.take().filter(|timeout| !timeout.is_empty());
     }
-    Ok(Definition { content, ..definition(valid, timings)? })
+    Ok(Definition { content, ..validate_definition(valid, timings)? })
 }
 
 /// All tasks; the on-failure task is the last.
-fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Vec<TaskDefinition>, Invalid> {
+fn validate_tasks(
+    content: &v1::CreateWorkflowVersionRequest,
+    timings: &Timings,
+) -> Result<Vec<TaskDefinition>, Invalid> {
     let mut tasks = Vec::with_capacity(content.tasks.len() + 1);
     let parents = resolve_parents(&content.tasks)?;
     for (at, (declared, parents)) in content.tasks.iter().zip(parents).enumerate() {
         let at = format!("Tasks[{at}]");
         let named = parents.iter().filter_map(|index| Some((content.tasks.get(*index)?.readable_id.as_str(), *index)));
-        let conditions = conditions(&at, declared.conditions.as_ref(), &named.collect::<Vec<_>>())?;
-        tasks.push(TaskDefinition { parents, conditions, ..task(&at, declared, timings)? });
+        let conditions = validate_conditions(&at, declared.conditions.as_ref(), &named.collect::<Vec<_>>())?;
+        tasks.push(TaskDefinition { parents, conditions, ..validate_task(&at, declared, timings)? });
     }
     if let Some(last) = &content.on_failure_task {
         if content.tasks.iter().any(|task| task.readable_id == last.readable_id) {
@@ -97,24 +103,24 @@ fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Resul
             let reason = "an on-failure task cannot have parents: it runs after all other tasks";
             return Err(Invalid::definition("OnFailureTask.Parents", reason));
         }
-        if conditions("OnFailureTask", last.conditions.as_ref(), &[])?.is_some() {
+        if validate_conditions("OnFailureTask", last.conditions.as_ref(), &[])?.is_some() {
             let reason = "an on-failure task cannot have conditions: it runs after all other tasks";
             return Err(Invalid::definition("OnFailureTask.TriggerConditions", reason));
         }
-        tasks.push(TaskDefinition { on_failure: true, ..task("OnFailureTask", last, timings)? });
+        tasks.push(TaskDefinition { on_failure: true, ..validate_task("OnFailureTask", last, timings)? });
     }
     Ok(tasks)
 }
 
-fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc<str>>, Invalid> {
+fn validate_events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc<str>>, Invalid> {
     if content.event_triggers.iter().any(String::is_empty) {
         return Err(Invalid::definition("EventTriggers", "a key is empty"));
     }
     Ok(content.event_triggers.iter().map(|key| key.as_str().into()).collect())
 }
 
-/// The filters of events. Each scope and expression may occur once.
-fn filters(declared: &[v1::DefaultFilter]) -> Result<Vec<FilterRule>, Invalid> {
+/// Validates the filters of events. Each scope and expression may occur once.
+fn validate_filters(declared: &[v1::DefaultFilter]) -> Result<Vec<FilterRule>, Invalid> {
     let mut known = HashSet::new();
     let mut filters = Vec::with_capacity(declared.len());
     for (at, filter) in declared.iter().enumerate() {
@@ -131,7 +137,7 @@ fn filters(declared: &[v1::DefaultFilter]) -> Result<Vec<FilterRule>, Invalid> {
         if !known.insert((&filter.scope, &filter.expression)) {
             return Err(invalid(("expression", "another filter has this scope and expression".to_owned())));
         }
-        filters.push(rule(fields).map_err(invalid)?);
+        filters.push(validate_rule(fields).map_err(invalid)?);
     }
     Ok(filters)
 }
@@ -142,7 +148,7 @@ fn capitalized(field: &str) -> String {
 }
 
 /// The cron expressions, each once.
-fn crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, Invalid> {
+fn validate_crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, Invalid> {
     let rule = |(at, text): (usize, &String)| {
         CronRule::parse_declared(text).map_err(|e| Invalid::definition(&format!("CronTriggers[{at}]"), &e))
     };
@@ -152,7 +158,7 @@ fn crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, In
     Ok(rules)
 }
 
-fn idempotency(config: &v1::IdempotencyConfig) -> Result<Idempotency, Invalid> {
+fn validate_idempotency(config: &v1::IdempotencyConfig) -> Result<Idempotency, Invalid> {
     let expression =
         Expression::compile(&config.expression).map_err(|e| Invalid::definition("Idempotency.Expression", &e))?;
     let ttl = match u64::try_from(config.ttl_ms) {
@@ -181,7 +187,7 @@ mod tests {
     fn with(change: impl FnOnce(&mut v1::CreateWorkflowVersionRequest)) -> Result<Definition, String> {
         let mut content = minimal();
         change(&mut content);
-        definition(content, &Timings::default()).map_err(Invalid::into_message)
+        validate_definition(content, &Timings::default()).map_err(Invalid::into_message)
     }
 
     #[test]
@@ -206,8 +212,8 @@ mod tests {
         let mut content = minimal();
         content.cron_triggers = vec!["0 0 L * *".into()];
         content.tasks[0].schedule_timeout = Some(String::new());
-        assert!(definition(content.clone(), &Timings::default()).is_err());
-        let stored = stored_definition(content.clone().into(), &Timings::default()).unwrap();
+        assert!(validate_definition(content.clone(), &Timings::default()).is_err());
+        let stored = validate_stored_definition(content.clone().into(), &Timings::default()).unwrap();
         assert_eq!((stored.content, stored.crons.len()), (content.into(), 0));
         assert_eq!(stored.tasks[0].schedule_timeout, Timings::default().schedule_timeout);
     }

@@ -15,11 +15,11 @@ pub(super) struct Rows<T> {
     pub(super) rows: Vec<T>,
 }
 
-/// The metadata of a resource.
+/// The metadata that the REST API adds to each resource.
 #[derive(Debug, Clone, Deserialize)]
 #[non_exhaustive]
 pub struct ResourceMetadata {
-    /// The resource's id.
+    /// A UUID.
     pub id: String,
 }
 

@@ -21,7 +21,7 @@ use crate::hatchet::{
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RunSummary {
-    /// The run's id.
+    /// The id of the run, as in [`RunRef::id`](crate::hatchet::client::RunRef::id).
     pub workflow_run_external_id: String,
     /// The status in upper case, such as `RUNNING`.
     pub status: String,
@@ -47,15 +47,15 @@ pub struct RunPages {
 }
 
 impl RestClient {
-    /// Lists the runs that were triggered since `since`, have all of these metadata pairs, and have one of these statuses,
-    /// most recent first. An empty list of statuses selects all. Sends nothing until the first page is read.
+    /// Lists the runs that were triggered since `since`, have all of these metadata pairs, and have one of these
+    /// statuses, most recent first. An empty list of statuses selects all. Sends nothing until the first page is read.
     pub fn runs(&self, since: SystemTime, metadata: &[(&str, &str)], statuses: &[RunStatus]) -> RunPages {
         let path = format!("/api/v1/stable/tenants/{}/workflow-runs", self.tenant());
         RunPages::new(self, path, since, metadata, statuses)
     }
 
-    /// Returns a run's status in upper case. The REST store of a real engine lags behind gRPC by 0.05 to 0.5 s, at times
-    /// more.
+    /// Returns a run's status in upper case. The REST store of a real engine lags behind gRPC by 0.05 to 0.5 s, at
+    /// times more.
     ///
     /// # Errors
     ///
