@@ -72,8 +72,8 @@ async fn push(target: &Target, key: &str, payload: Value) {
     target.events().push(event).await.unwrap();
 }
 
-/// Pushes an event again and again until the worker gets an assignment: a real engine registers the conditions of a
-/// task some time after the end of its parents.
+/// Pushes an event repeatedly until the worker gets an assignment: a real engine registers the conditions of a task some
+/// time after the end of its parents.
 async fn push_until_start(
     target: &Target,
     worker: &mut crate::support::RawWorker,
@@ -350,6 +350,25 @@ async fn replayed_task_waits_again() {
     worker.close().await;
 }
 
+/// SDKs generate the ids of groups and the data keys of parents at every start.
+#[tokio::test]
+async fn generated_ids_keep_the_version() {
+    let target = Target::start().await;
+    let definition = || {
+        let mut skip = parent(Action::Skip, "a", "output.v > 1");
+        skip.base.as_mut().unwrap().readable_data_key = format!("a:{}", Uuid::new_v4());
+        let conditions = TaskConditions {
+            sleep_conditions: vec![sleep(Action::Queue, "1s")],
+            parent_override_conditions: vec![skip],
+            ..Default::default()
+        };
+        chain(&target, "generated", conditions)
+    };
+    let first = target.try_put(&definition()).await.unwrap();
+    let again = target.try_put(&definition()).await.unwrap();
+    assert_eq!((first.id, first.workflow_id), (again.id, again.workflow_id));
+}
+
 #[tokio::test]
 async fn invalid_conditions_are_refused() {
     let target = Target::start().await;
@@ -376,8 +395,8 @@ async fn invalid_conditions_are_refused() {
     }
 }
 
-/// Of a group with a sleep and a parent, a real engine waits for both, and for ever if the parent's output does not
-/// match.
+/// A real engine waits for both conditions of a group with a sleep and a parent, and never starts the task if the
+/// parent's output does not match.
 #[tokio::test]
 async fn group_of_parent_and_sleep_needs_one_of_them() {
     let target = Target::start().await;

@@ -14,7 +14,7 @@ use crate::{
     },
     hatchet::wire::{
         excerpt, parse_duration,
-        proto::v1::{Action, BaseMatchCondition, TaskConditions},
+        proto::v1::{Action, BaseMatchCondition, CreateWorkflowVersionRequest, TaskConditions},
     },
 };
 
@@ -61,6 +61,36 @@ pub(super) fn validate_conditions(
     }
     let is_empty = conditions.parents.is_empty() && conditions.waits.is_empty();
     Ok((!is_empty).then(|| Arc::new(conditions)))
+}
+
+/// Replaces the ids of groups by their numbers in the workflow, and the data keys of parents by their names. SDKs
+/// generate both at every start, and the declaration must stay the same version. A condition without a group gets one
+/// of its own.
+pub(super) fn normalize(content: &mut CreateWorkflowVersionRequest) {
+    let (mut groups, mut count) = (HashMap::<String, u128>::new(), 0);
+    let mut number = |base: Option<&mut BaseMatchCondition>| {
+        let Some(base) = base else { return };
+        // An invalid id stays, for its error.
+        let id = match base.or_group_id.parse::<Uuid>() {
+            Ok(id) if !id.is_nil() => Some(id.to_string()),
+            Ok(_) => None,
+            Err(_) if base.or_group_id.is_empty() => None,
+            Err(_) => return,
+        };
+        count += 1;
+        let group = id.map_or(count, |id| *groups.entry(id).or_insert(count));
+        base.or_group_id = Uuid::from_u128(group).to_string();
+    };
+    for conditions in content.tasks.iter_mut().filter_map(|task| task.conditions.as_mut()) {
+        conditions.user_event_conditions.iter_mut().for_each(|event| number(event.base.as_mut()));
+        conditions.sleep_conditions.iter_mut().for_each(|sleep| number(sleep.base.as_mut()));
+        for parent in &mut conditions.parent_override_conditions {
+            if let Some(base) = &mut parent.base {
+                base.readable_data_key.clone_from(&parent.parent_readable_id);
+            }
+            number(parent.base.as_mut());
+        }
+    }
 }
 
 /// Numbers the conditions and the groups of a task.
@@ -121,7 +151,7 @@ fn predicate(field: &str, base: &BaseMatchCondition) -> Result<Predicate, Invali
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hatchet::wire::proto::v1::{ParentOverrideMatchCondition, SleepMatchCondition, UserEventMatchCondition};
+    use crate::hatchet::wire::proto::v1::{CreateTaskOpts, ParentOverrideMatchCondition, SleepMatchCondition, UserEventMatchCondition};
 
     fn base(action: Action, group: &str, expression: &str) -> Option<BaseMatchCondition> {
         Some(BaseMatchCondition {
@@ -165,6 +195,32 @@ mod tests {
         assert_eq!(valid.waits.iter().map(|wait| wait.rule).collect::<Vec<_>>(), [wait, wait]);
         assert_eq!((valid.parents[0].rule.group, valid.parents[0].parent), (1, 3));
         assert!(validate_conditions("", Some(&TaskConditions::default()), &[]).unwrap().is_none(), "SDKs send it");
+    }
+
+    #[test]
+    fn generated_ids_do_not_change_a_declaration() {
+        let declared = |change: fn(&mut TaskConditions)| {
+            let mut conditions = sample();
+            change(&mut conditions);
+            let task = CreateTaskOpts { conditions: Some(conditions), ..Default::default() };
+            let mut content = CreateWorkflowVersionRequest { tasks: vec![task.clone(), task], ..Default::default() };
+            normalize(&mut content);
+            let once = content.clone();
+            normalize(&mut content);
+            assert_eq!(content, once);
+            content
+        };
+        let same = declared(|conditions| {
+            let group = Uuid::from_u128(99).to_string();
+            conditions.user_event_conditions[0].base.as_mut().unwrap().or_group_id.clone_from(&group);
+            conditions.sleep_conditions[0].base.as_mut().unwrap().or_group_id = group;
+            conditions.parent_override_conditions[0].base.as_mut().unwrap().readable_data_key = "now".into();
+        });
+        assert_eq!(declared(|_| ()), same);
+        let other = declared(|conditions| {
+            conditions.sleep_conditions[0].base.as_mut().unwrap().or_group_id = Uuid::from_u128(7).to_string();
+        });
+        assert_ne!(other, same);
     }
 
     #[cfg(feature = "cel")]

@@ -36,13 +36,14 @@ use crate::{
 
 /// Validates a new definition. `timings` has the timeouts of tasks that declare none.
 pub(crate) fn validate_definition(
-    content: v1::CreateWorkflowVersionRequest,
+    mut content: v1::CreateWorkflowVersionRequest,
     timings: &Timings,
 ) -> Result<Definition, Invalid> {
     if !is_name(&content.name) {
         return Err(Invalid::definition("Name", &not_a_name(&content.name)));
     }
     unsupported::check(&content)?;
+    conditions::normalize(&mut content);
     if content.tasks.is_empty() {
         return Err(Invalid::definition("Tasks", "a workflow needs at least one task"));
     }
