@@ -151,7 +151,9 @@ fn predicate(field: &str, base: &BaseMatchCondition) -> Result<Predicate, Invali
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hatchet::wire::proto::v1::{CreateTaskOpts, ParentOverrideMatchCondition, SleepMatchCondition, UserEventMatchCondition};
+    use crate::hatchet::wire::proto::v1::{
+        CreateTaskOpts, ParentOverrideMatchCondition, SleepMatchCondition, UserEventMatchCondition,
+    };
 
     fn base(action: Action, group: &str, expression: &str) -> Option<BaseMatchCondition> {
         Some(BaseMatchCondition {
