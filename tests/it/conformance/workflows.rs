@@ -220,5 +220,9 @@ async fn traces_are_accepted() {
         "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     );
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
-    client.unary(tonic::Request::new(()), path, codec).await.unwrap();
+    match client.unary(tonic::Request::new(()), path, codec).await {
+        Ok(_) => {}
+        // A real engine serves traces only if its observability is enabled.
+        Err(status) => assert!(!target.is_embedded() && status.code() == Code::Unimplemented, "{status:?}"),
+    }
 }
