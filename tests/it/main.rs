@@ -31,3 +31,4 @@ mod support;
 mod tasks;
 #[cfg(feature = "engine")]
 mod worker;
+mod workflow;

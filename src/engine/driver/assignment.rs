@@ -57,7 +57,8 @@ impl TaskInput {
             match &task.phase {
                 Phase::Completed(output) => parents.push((name, output.clone())),
                 Phase::Failed(error) => errors.push((name, error.clone())),
-                Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Cancelled(_) => {}
+                Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => {}
+                Phase::Running(_) | Phase::Cancelled(_) => {}
             }
         }
         let triggers = definition.conditions.as_ref().map(|_| state.condition_data(id)).unwrap_or_default();

@@ -24,11 +24,12 @@ pub(crate) enum Table {
     Filters,
     Schedules,
     Crons,
+    RateLimits,
 }
 
 impl Table {
     /// All tables, in the order in which they are read back: a row refers only to rows of earlier tables.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Settings,
         Self::Versions,
         Self::Workers,
@@ -42,6 +43,7 @@ impl Table {
         Self::Filters,
         Self::Schedules,
         Self::Crons,
+        Self::RateLimits,
     ];
 
     /// The table's name in the database.
@@ -60,16 +62,13 @@ impl Table {
             Self::Filters => "filters",
             Self::Schedules => "schedules",
             Self::Crons => "crons",
+            Self::RateLimits => "rate_limits",
         }
     }
 
-    /// Whether files of earlier versions lack the table. It is created when such a file is opened.
-    pub(crate) fn is_addition(self) -> bool {
-        match self {
-            Self::Settings | Self::Conditions | Self::Filters => true,
-            Self::Versions | Self::Runs | Self::Tasks | Self::Children | Self::Claims | Self::Workers => false,
-            Self::Lines | Self::Events | Self::Schedules | Self::Crons => false,
-        }
+    /// Whether the files of all versions have the table.
+    pub(crate) fn is_in_all_files(self) -> bool {
+        !matches!(self, Self::Settings | Self::Conditions | Self::Filters | Self::RateLimits)
     }
 
     /// Whether its keys are numbers in the order of creation, so that new rows are appended to the table.
@@ -77,7 +76,7 @@ impl Table {
         match self {
             Self::Versions | Self::Runs | Self::Tasks | Self::Lines | Self::Events => true,
             Self::Settings | Self::Conditions | Self::Children | Self::Claims | Self::Workers => false,
-            Self::Filters | Self::Schedules | Self::Crons => false,
+            Self::Filters | Self::Schedules | Self::Crons | Self::RateLimits => false,
         }
     }
 }

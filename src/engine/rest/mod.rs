@@ -9,6 +9,7 @@
 //! | tasks and their logs, cancelling and replaying | `tasks` |
 //! | the history of tasks | `task_events` |
 //! | numbers of tasks and runs | `metrics` |
+//! | rate limits | `rate_limits` |
 //! | workflows: versions, pause, deletion | `workflows` |
 //! | workers and the tenant | `workers` |
 //! | scheduled runs, crons, events | `schedules`, `crons`, `events` |
@@ -27,6 +28,7 @@ mod error;
 mod events;
 mod filters;
 mod metrics;
+mod rate_limits;
 mod request;
 mod response;
 mod runs;
@@ -46,6 +48,7 @@ pub(super) fn routes(driver: Arc<Driver>) -> Router {
         .merge(tasks::routes())
         .merge(task_events::routes())
         .merge(metrics::routes())
+        .merge(rate_limits::routes())
         .merge(schedules::routes())
         .merge(crons::routes())
         .merge(events::routes())

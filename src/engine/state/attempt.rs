@@ -11,7 +11,7 @@
 //!
 //!  WAITING ──Skipped──► COMPLETED           QUEUED ──ScheduleTimedOut──► CANCELLED
 //!  WAITING ──ParentLost, ConditionCancelled──► CANCELLED
-//!                                           every stage that is not final ──Cancelled──► CANCELLED
+//!  WAITING ──Rejected──► FAILED             every stage that is not final ──Cancelled, Displaced──► CANCELLED
 //!  COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING
 //! ```
 //!
@@ -31,6 +31,7 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
     let only_from = |source: Stage, transition| if stage == source { transition } else { Transition::Ignore };
     match event {
         AttemptEvent::Released => only_from(Stage::Waiting, Transition::Enqueue),
+        AttemptEvent::Rejected(_) => only_from(Stage::Waiting, Transition::Fail),
         AttemptEvent::Skipped => only_from(Stage::Waiting, Transition::Complete),
         AttemptEvent::ParentLost | AttemptEvent::ConditionCancelled => only_from(Stage::Waiting, Transition::Cancel),
         AttemptEvent::Assigned => only_from(Stage::Queued, Transition::Run),
@@ -42,8 +43,8 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
             only_from(Stage::Running, budget.retry_or_fail())
         }
         AttemptEvent::WorkerLost => only_from(Stage::Running, budget.reassign_or_fail()),
-        AttemptEvent::Cancelled if stage.is_final() => Transition::Ignore,
-        AttemptEvent::Cancelled => Transition::Cancel,
+        AttemptEvent::Cancelled | AttemptEvent::Displaced if stage.is_final() => Transition::Ignore,
+        AttemptEvent::Cancelled | AttemptEvent::Displaced => Transition::Cancel,
         AttemptEvent::Replayed if stage.is_final() => Transition::Restart,
         AttemptEvent::Replayed => Transition::Ignore,
     }
@@ -55,7 +56,7 @@ pub(crate) enum Stage {
     /// Blocked by other tasks of its run or by its conditions. The initial stage; a task without both is released
     /// immediately.
     Waiting,
-    /// Waiting for a worker.
+    /// Waiting for a worker, or for admission by the limits of the run.
     Queued,
     /// Waiting between two attempts.
     BackOff,
@@ -84,6 +85,8 @@ impl Stage {
 pub(crate) enum AttemptEvent {
     /// The task has no blockers left.
     Released,
+    /// The task has no blockers left, but an expression of its limits failed with this error.
+    Rejected(Arc<str>),
     /// The task does not run: it is an on-failure task and no task failed, or its conditions or its parents skip it.
     Skipped,
     /// A parent has finished without an output.
@@ -111,6 +114,8 @@ pub(crate) enum AttemptEvent {
     WorkerLost,
     /// A cancellation was requested.
     Cancelled,
+    /// Its concurrency group has no place for the task.
+    Displaced,
     /// A replay was requested.
     Replayed,
 }
@@ -188,11 +193,12 @@ mod tests {
     use Transition::*;
 
     /// The transition of every event by stage, with budget left: waiting, queued, back-off, running, final.
-    fn table() -> [(AttemptEvent, [Transition; 5]); 14] {
+    fn table() -> [(AttemptEvent, [Transition; 5]); 16] {
         let failed = |may_retry| AttemptEvent::Failed { error: "e".into(), may_retry };
         let retry = Retry(Duration::ZERO);
         [
             (AttemptEvent::Released, [Enqueue, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::Rejected("e".into()), [Fail, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Skipped, [Complete, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::ParentLost, [Cancel, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::ConditionCancelled, [Cancel, Ignore, Ignore, Ignore, Ignore]),
@@ -205,6 +211,7 @@ mod tests {
             (AttemptEvent::TimedOut, [Ignore, Ignore, Ignore, retry, Ignore]),
             (AttemptEvent::WorkerLost, [Ignore, Ignore, Ignore, Reassign, Ignore]),
             (AttemptEvent::Cancelled, [Cancel, Cancel, Cancel, Cancel, Ignore]),
+            (AttemptEvent::Displaced, [Cancel, Cancel, Cancel, Cancel, Ignore]),
             (AttemptEvent::Replayed, [Ignore, Ignore, Ignore, Ignore, Restart]),
         ]
     }

@@ -5,10 +5,12 @@ use std::{collections::VecDeque, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    concurrency::{Concurrency, GroupKey},
     conditions::ConditionStates,
     effect::Effect,
     idempotency::IdempotencyKeys,
     logs::Logs,
+    rate_limits::RateLimits,
     runs::Runs,
     scheduler::{QueueId, Scheduler},
     time::MonotonicTimers,
@@ -50,6 +52,8 @@ pub(crate) struct State {
     pub(super) idempotency_keys: IdempotencyKeys,
     pub(super) workers: Workers,
     pub(super) scheduler: Scheduler,
+    pub(super) concurrency: Concurrency,
+    pub(super) rate_limits: RateLimits,
     pub(super) timers: MonotonicTimers,
     pub(super) calendar: Calendar,
     pub(super) events: Events,
@@ -67,6 +71,8 @@ pub(crate) struct State {
 pub(super) struct Pending {
     /// Tasks that have finished, for their runs and dependent tasks.
     pub(super) finished_tasks: VecDeque<RunId>,
+    /// Concurrency groups that have got or lost a member.
+    pub(super) changed_groups: VecDeque<GroupKey>,
     /// Workers that have free slots again.
     pub(super) freed_workers: Vec<WorkerId>,
     /// Queues that were empty and have a task now.
@@ -86,6 +92,8 @@ impl State {
             idempotency_keys: IdempotencyKeys::default(),
             workers: Workers::default(),
             scheduler: Scheduler::default(),
+            concurrency: Concurrency::default(),
+            rate_limits: RateLimits::default(),
             timers: MonotonicTimers::default(),
             calendar: Calendar::default(),
             events: Events::default(),
@@ -120,6 +128,7 @@ impl State {
             + self.workflows.settings.bytes()
             + self.calendar.bytes()
             + self.filters.filters.bytes()
+            + self.rate_limits.limits.bytes()
     }
 
     /// The engine's time limits, which declarations use as defaults.

@@ -27,7 +27,7 @@ use std::{fmt, future::IntoFuture, marker::PhantomData};
 
 use futures_util::future::{BoxFuture, join_all};
 use serde::{Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 use tokio::time::Instant;
 
 use super::{Client, ClientError, RunError, RunEvents, RunRef, StreamSelector, TriggerOptions};
@@ -67,7 +67,10 @@ impl Client {
     /// - [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the response was lost and the run was not found. Another
     ///   trigger may run the task twice.
     pub fn run_no_wait<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> RunNoWait<O> {
-        RunNoWait { client: self.clone(), name: task.name().to_owned(), item: Item::new(input), output: PhantomData }
+        let mut item = Item::new(input);
+        item.options.additional_metadata = default_metadata(task);
+        let (name, output_task) = (task.name().to_owned(), task.output_task());
+        RunNoWait { client: self.clone(), name, output_task, item, output: PhantomData }
     }
 
     /// Runs a task by a name that is known at run time only, with JSON input and output. Otherwise like
@@ -111,12 +114,18 @@ impl Client {
         RunManyNoWait {
             client: self.clone(),
             name: task.name().to_owned(),
+            output_task: task.output_task(),
             items: inputs.into_iter().map(|input| input.into().item).collect(),
-            defaults: TriggerOptions::default(),
+            defaults: TriggerOptions { additional_metadata: default_metadata(task), ..TriggerOptions::default() },
             is_keyed: false,
             output: PhantomData,
         }
     }
+}
+
+/// The metadata that each run of a stub has by default.
+fn default_metadata<I, O>(stub: &Stub<I, O>) -> Map<String, Value> {
+    stub.metadata().iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect()
 }
 
 /// A call that runs a task and waits for its output. Returned by [`Client::run`], awaited directly.
@@ -130,6 +139,7 @@ pub struct Run<O> {
 pub struct RunNoWait<O> {
     client: Client,
     name: String,
+    output_task: Option<&'static str>,
     item: Item,
     output: PhantomData<fn() -> O>,
 }
@@ -149,6 +159,7 @@ pub struct RunMany<O> {
 pub struct RunManyNoWait<O> {
     client: Client,
     name: String,
+    output_task: Option<&'static str>,
     items: Vec<Item>,
     defaults: TriggerOptions,
     is_keyed: bool,
@@ -263,7 +274,7 @@ impl<O> RunNoWait<O> {
     async fn send(mut self) -> Result<RunRef<O>, ClientError> {
         let id = self.item.trigger_id();
         let run = self.client.trigger(&self.name, &self.item.input, &self.item.options).await?;
-        Ok(run.typed(id))
+        Ok(run.typed(id, self.output_task))
     }
 }
 
@@ -286,7 +297,7 @@ impl<O> RunManyNoWait<O> {
         let ids: Vec<TriggerId> = self.items.iter_mut().map(Item::trigger_id).collect();
         let items = self.items.into_iter().map(|item| (item.input, item.options));
         let runs = self.client.trigger_many(&self.name, items, self.is_keyed, self.defaults.deadline).await;
-        runs.into_iter().zip(ids).map(|(run, id)| run.map(|run| run.typed(id))).collect()
+        runs.into_iter().zip(ids).map(|(run, id)| run.map(|run| run.typed(id, self.output_task))).collect()
     }
 }
 

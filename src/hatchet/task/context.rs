@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::{
     TaskError,
     cancel::{CancelReason, Canceller},
+    control::Controls,
 };
 
 /// Maximum length of a log line in characters, as in the engine. Longer lines are truncated.
@@ -44,6 +45,7 @@ struct Inner {
     canceller: Canceller,
     emissions: mpsc::Sender<Emission>,
     lost_lines: AtomicU64,
+    controls: Controls,
 }
 
 /// The run and attempt that a body executes.
@@ -111,13 +113,18 @@ impl Context {
     /// already.
     pub(in crate::hatchet) fn for_attempt(info: RunInfo, canceller: Canceller) -> (Self, mpsc::Receiver<Emission>) {
         let (emissions, receiver) = mpsc::channel(MAX_QUEUED_EMISSIONS);
-        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0) };
+        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0), controls: Controls::new() };
         (Self(Arc::new(inner)), receiver)
     }
 
     /// Returns the data of the run and attempt.
     pub fn info(&self) -> &RunInfo {
         &self.0.info
+    }
+
+    /// The requests of the body about its attempt.
+    pub(super) fn controls(&self) -> &Controls {
+        &self.0.controls
     }
 
     /// Returns the task run's id.

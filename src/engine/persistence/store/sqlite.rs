@@ -77,7 +77,7 @@ impl Database {
     /// Makes this engine the owner after the file was read. Another engine that has the file open can no longer write.
     pub(crate) fn claim(self) -> Result<Self, OpenError> {
         self.connection.execute_batch(CREATE_OWNER)?;
-        for table in Table::ALL.into_iter().filter(|table| table.is_addition()) {
+        for table in Table::ALL.into_iter().filter(|table| !table.is_in_all_files()) {
             self.connection.execute_batch(&create_table(table))?;
         }
         self.connection.execute("REPLACE INTO owner VALUES (1, ?)", (self.owner.as_bytes(),))?;
@@ -93,7 +93,7 @@ impl Database {
     /// Calls a function with the rows of a table in the order of their keys, until it returns `false`.
     pub(crate) fn read(&self, table: Table, mut each: impl FnMut(StoredRow<'_>) -> bool) -> Result<(), OpenError> {
         let name = table.name();
-        if table.is_addition() && !has_table(&self.connection, name)? {
+        if !table.is_in_all_files() && !has_table(&self.connection, name)? {
             return Ok(());
         }
         let mut statement = self.connection.prepare(&format!("SELECT key, head, a, b FROM {name} ORDER BY key"))?;

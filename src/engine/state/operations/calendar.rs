@@ -92,7 +92,7 @@ impl State {
     /// Triggers a run of a cron immediately; `None` if the cron does not exist or its run was refused.
     pub(crate) fn trigger_cron(&mut self, id: Uuid, now: ClockReading) -> Option<RunId> {
         let template = self.calendar.cron_run(id, now.display)?;
-        self.trigger_unattended(template, Origin::Cron, None, now)
+        self.trigger_unattended(template, Origin::Cron, None, None, now)
     }
 
     /// Triggers all runs of the calendar that are due.
@@ -108,7 +108,7 @@ impl State {
             due.push(run);
         }
         for (template, origin) in due {
-            self.trigger_unattended(template, origin, None, now);
+            self.trigger_unattended(template, origin, None, None, now);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every operation takes the clock reading of its event, changes the sub-states, and leaves effects for the driver.
 //! Transitions of attempts are decided by [`attempt::transition`](super::attempt::transition).
 
+mod admission;
 mod calendar;
 mod control;
 mod dispatch;
@@ -19,5 +20,5 @@ mod workflows;
 pub(crate) use self::{
     events::FilterError,
     report::AttemptReport,
-    trigger::{TriggerError, TriggerItem, Triggered, claim_for},
+    trigger::{Desired, TriggerError, TriggerItem, Triggered, claim_for},
 };

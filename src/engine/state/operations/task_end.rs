@@ -71,6 +71,7 @@ impl State {
                 self.apply(task, &event, now);
             }
         }
+        self.leave_run_groups(run_id);
         self.finish_run(run_id, now);
     }
 

@@ -11,6 +11,7 @@
 //! declared one.
 
 mod conditions;
+mod limits;
 mod restore;
 mod restore_runs;
 mod save;

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{restore_runs::RestoredRuns, text::required_text};
+use super::{limits, restore_runs::RestoredRuns, text::required_text};
 use crate::{
     engine::{
         cron::CronRule,
         options::{Retention, Timings},
         persistence::{
+            limit_records::RateLimitRecord,
             records::{
                 ChildRecord, ClaimRecord, ConditionsRecord, CronRecord, EventRecord, Id, LineRecord, ScheduleRecord,
                 VersionRecord, WorkerRecord, decode, required_id,
@@ -76,6 +77,7 @@ impl Restore {
             Table::Filters => self.state.restore_filter(row, decode(row.head)?),
             Table::Schedules => self.schedule(row, &decode(row.head)?),
             Table::Crons => self.cron(row, decode(row.head)?),
+            Table::RateLimits => self.rate_limit(row.key, &decode(row.head)?),
         }
     }
 
@@ -190,10 +192,16 @@ impl Restore {
         Ok(())
     }
 
+    fn rate_limit(&mut self, key: &[u8], record: &RateLimitRecord) -> Result<(), Damaged> {
+        let key: Arc<str> = std::str::from_utf8(key).map_err(|e| Damaged(e.to_string()))?.into();
+        self.state.rate_limits.restore(key, limits::rate_limit_from_record(record, self.now)?);
+        Ok(())
+    }
+
     /// Returns the restored state, which tracks changes from now on. Due timers fire at the next tick.
     pub(crate) fn finish(self) -> Result<State, Damaged> {
         let Self { mut state, now, runs, mut conditions, obsolete_schedules, .. } = self;
-        let mut lost = runs.finish(&mut state)?;
+        let mut lost = runs.finish(&mut state, now)?;
         // Tasks that wait for the same event start in the order of their creation.
         conditions.sort_by_key(|record| record.task.and_then(|id| Some(state.runs.task(id.uuid().into())?.seq)));
         for record in conditions {

@@ -22,6 +22,7 @@ use self::{conditions::event_predicate_holds, filters::FilterResults};
 use super::trigger::claim_for;
 use crate::engine::state::{
     idempotency::ClaimRequest,
+    limits::EvaluatedLimits,
     machine::State,
     metadata,
     predicate::{Predicate, object},
@@ -41,6 +42,8 @@ pub(crate) struct EventPush {
     versions: Vec<Arc<Version>>,
     /// The evaluated keys, by the id of the version.
     claims: HashMap<Uuid, Result<Option<ClaimRequest>, String>>,
+    /// The evaluated limits, by the id of the version.
+    limits: HashMap<Uuid, EvaluatedLimits>,
     /// The filters to evaluate.
     filters: Vec<(Uuid, Arc<EventFilter>)>,
     filter_results: FilterResults,
@@ -56,6 +59,8 @@ impl EventPush {
         for version in std::mem::take(&mut self.versions) {
             let claim = claim_for(&version, &self.event.input, &self.run_metadata);
             self.claims.insert(version.id, claim);
+            let limits = EvaluatedLimits::early(&version, &self.event.input, &self.run_metadata);
+            self.limits.extend(limits.map(|limits| (version.id, limits)));
         }
         self.filter_results.evaluate(std::mem::take(&mut self.filters), &self.event, self.id);
         let predicates = std::mem::take(&mut self.predicates);
@@ -89,27 +94,31 @@ impl State {
             predicates: self.conditions.predicates(&event.key),
             results: HashMap::new(),
             event,
-            versions: versions.into_iter().filter(|version| version.definition.idempotency.is_some()).collect(),
+            versions: versions
+                .into_iter()
+                .filter(|version| version.definition.idempotency.is_some() || version.definition.has_limits())
+                .collect(),
             claims: HashMap::new(),
+            limits: HashMap::new(),
         }
     }
 
     /// Creates the event and its runs. A workflow that was declared again since [`begin_event`](Self::begin_event) has
     /// its expression evaluated here.
     pub(crate) fn finish_event(&mut self, push: EventPush, now: ClockReading) -> Uuid {
-        let EventPush { id, event, run_metadata, mut claims, mut filter_results, results, .. } = push;
+        let EventPush { id, event, run_metadata, mut claims, mut limits, mut filter_results, results, .. } = push;
         // Runs that the event triggers do not wait for the same event.
         self.meet_event_conditions(&event.key, &event.input, results, now);
         let mut runs = Vec::new();
         for workflow in self.workflows.triggered_by(&event.key) {
             let Some(version) = self.version_of(&workflow) else { continue };
             let filters = self.filters.matching(version.workflow_id, event.scope.as_deref());
-            let mut evaluated = claims.remove(&version.id);
+            let (mut evaluated, mut limits) = (claims.remove(&version.id), limits.remove(&version.id));
             for filter in filter_results.runs(filters, &event, id) {
                 let (input, metadata) = (event.input.clone(), run_metadata.clone());
                 let template = RunTemplate { workflow: workflow.clone(), input, metadata, priority: event.priority };
                 let origin = Origin::Event { id, key: event.key.clone(), filter };
-                runs.extend(self.trigger_unattended(template, origin, evaluated.take(), now));
+                runs.extend(self.trigger_unattended(template, origin, evaluated.take(), limits.take(), now));
             }
         }
         let PushedEvent { key, input, metadata, scope, .. } = event;

@@ -60,7 +60,7 @@ impl State {
     }
 
     fn is_queued(&self, id: RunId) -> bool {
-        self.runs.task(id).is_some_and(|task| matches!(task.phase, Phase::Queued(_)))
+        self.runs.task(id).is_some_and(|task| matches!(task.phase, Phase::Queued(_) | Phase::Held))
     }
 
     /// The time until which a task that is queued now may stay queued: its schedule timeout, or the time to live of a
