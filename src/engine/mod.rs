@@ -31,7 +31,7 @@
 //!     |     \
 //!   state    persistence     the pure state machine   |   rows, commit barrier, SQLite
 //!     |
-//!  cron  cel    cron expressions; expressions of idempotency keys and limits
+//!  cron  cel    cron expressions; expressions of idempotency keys, limits, conditions and filters
 //! ```
 //!
 //! `options`, `error` and `file_id` define types that several modules share.
@@ -50,6 +50,8 @@
 //!   are not persisted, so the restart counts as one.
 //! - A worker in the engine's own process ([`Engine::in_process_handshake`]) has ended with it, so its tasks are queued
 //!   again immediately.
+//! - Sleeps of conditions keep their ends, and events that have met a condition count. Pauses, filters and deletions of
+//!   workflows persist.
 //! - A scheduled run whose time has passed starts immediately. Missed times of crons are skipped, as in a real engine.
 //! - Streams, subscriptions, and chunks that wait for a chunk with a lower index are lost.
 //!
@@ -73,8 +75,9 @@
 //!
 //! # Limits
 //!
-//! - Conditions, event filters, durable tasks and batch tasks are not supported. A definition that uses them is refused with their names; their methods return
-//!   UNIMPLEMENTED.
+//! - Durable tasks and batch tasks are not supported. A definition that uses them is refused with their names; their
+//!   methods return UNIMPLEMENTED. The other workflows of the same worker can be declared and run.
+//! - OpenTelemetry traces are accepted and dropped.
 //! - The engine keeps the last [`EngineOptions::keep_finished`] finished runs and the same number of events, events up
 //!   to 64 MiB in total. It keeps 1000 log lines for each task, and 64 MiB of them in total.
 //! - A task's input and its output must each be 8 KiB smaller than the largest message. A task fails if its input and
@@ -94,10 +97,18 @@
 //!   definition counts once. Time zones need the system's zone data.
 //! - `TriggerWorkflowRun` validates JSON as `TriggerWorkflow` does.
 //! - An idempotency expression that yields no string, or costs more than a few milliseconds, fails the trigger with the
-//!   reason. For an event, a schedule or a cron, the run is skipped and the reason is logged. Bytes, timestamps,
-//!   durations and string extensions of CEL are not supported; an expression is nested at most 60 deep.
-//! - An event starts a workflow once, even if several of its keys match. An event with an empty payload starts runs
-//!   too, with the input `null`.
+//!   reason. For an event, a schedule or a cron, the run is skipped and the reason is logged. Bytes, time zones of
+//!   timestamps and string extensions of CEL are not supported; an expression is nested at most 60 deep.
+//! - A condition of a task whose expression does not compile, whose event key is empty, or whose parent is not one of the
+//!   task's is refused; a real engine accepts it, and the condition is never met. The same applies to event filters.
+//! - The only task of a workflow may have conditions; on a real engine its run never exists.
+//! - A group of conditions with a parent and a sleep or an event is met by one of them; a real engine waits for both. A
+//!   cancel condition on one of several parents cancels the task; a real engine also waits for a failure of the others.
+//! - A task that waits for its conditions is cancelled with its run.
+//! - An event never meets a condition of a run that it triggers itself.
+//! - A pause with an invalid time to live is refused.
+//! - An event starts a workflow once, or once for each filter that it matches, even if several of its keys match. An
+//!   event with an empty payload starts runs too, with the input `null`.
 //! - Inputs and outputs are stored byte for byte; a real engine sorts keys and converts numbers to floats.
 //! - `traceparent` is not added to the metadata. Action ids are converted to lower case.
 //!

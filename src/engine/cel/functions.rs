@@ -5,6 +5,7 @@ use regex::RegexBuilder;
 use super::{
     budget::Budget,
     fault::Fault,
+    time,
     value::{Text, Value},
 };
 
@@ -20,30 +21,53 @@ pub(super) enum Function {
     Checksum,
     Contains,
     Double,
+    Duration,
     Dyn,
     EndsWith,
+    GetDate,
+    GetDayOfMonth,
+    GetDayOfWeek,
+    GetDayOfYear,
+    GetFullYear,
+    GetHours,
+    GetMilliseconds,
+    GetMinutes,
+    GetMonth,
+    GetSeconds,
     Int,
     Matches,
     Size,
     StartsWith,
     String,
+    Timestamp,
     Type,
     Uint,
 }
 
-/// The functions and their names.
-const NAMES: [(&str, Function); 13] = [
+const NAMES: [(&str, Function); 25] = [
     ("bool", Function::Bool),
     ("checksum", Function::Checksum),
     ("contains", Function::Contains),
     ("double", Function::Double),
+    ("duration", Function::Duration),
     ("dyn", Function::Dyn),
     ("endsWith", Function::EndsWith),
+    ("getDate", Function::GetDate),
+    ("getDayOfMonth", Function::GetDayOfMonth),
+    ("getDayOfWeek", Function::GetDayOfWeek),
+    ("getDayOfYear", Function::GetDayOfYear),
+    ("getFullYear", Function::GetFullYear),
+    ("getHours", Function::GetHours),
+    ("getMilliseconds", Function::GetMilliseconds),
+    ("getMinutes", Function::GetMinutes),
+    ("getMonth", Function::GetMonth),
+    ("getSeconds", Function::GetSeconds),
     ("int", Function::Int),
     ("matches", Function::Matches),
     ("size", Function::Size),
     ("startsWith", Function::StartsWith),
     ("string", Function::String),
+    ("timestamp", Function::Timestamp),
     ("type", Function::Type),
     ("uint", Function::Uint),
 ];
@@ -51,16 +75,23 @@ const NAMES: [(&str, Function); 13] = [
 impl Function {
     /// The function that is called as `name(x)`.
     pub(super) fn global(name: &str) -> Option<Self> {
-        Self::named(name)
-            .filter(|function| !matches!(function, Self::Checksum | Self::Contains | Self::EndsWith | Self::StartsWith))
+        Self::named(name).filter(|function| {
+            !matches!(function, Self::Checksum | Self::Contains | Self::EndsWith | Self::StartsWith)
+                && !function.is_time_field()
+        })
     }
 
     /// The function that is called as `x.name()`.
     pub(super) fn member(name: &str) -> Option<Self> {
         Self::named(name).filter(|function| {
             use Function::{Checksum, Contains, EndsWith, Matches, Size, StartsWith};
-            matches!(function, Checksum | Contains | EndsWith | Matches | Size | StartsWith)
+            matches!(function, Checksum | Contains | EndsWith | Matches | Size | StartsWith) || function.is_time_field()
         })
+    }
+
+    /// Whether the function reads a field of a timestamp or duration.
+    fn is_time_field(self) -> bool {
+        self.name().starts_with("get")
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -112,6 +143,11 @@ pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], budget: &mut
         (Function::Double, [value]) => double(value),
         (Function::Int, [value]) => int(value),
         (Function::Uint, [value]) => uint(value),
+        (Function::Timestamp, [value]) => timestamp(value),
+        (Function::Duration, [value]) => duration(value),
+        (function, [value]) if function.is_time_field() => {
+            time::field(function.name(), value).map(Value::Int).ok_or_else(|| no_overload(function, arguments))
+        }
         _ => Err(no_overload(function, arguments)),
     }
 }
@@ -156,6 +192,8 @@ fn string<'a>(value: &Value<'a>) -> Outcome<'a> {
         Value::Int(n) => Value::text(n.to_string()),
         Value::Uint(n) => Value::text(n.to_string()),
         Value::Double(n) => Value::text(double_text(*n)),
+        Value::Timestamp(at) => Value::text(at.to_string()),
+        Value::Duration(duration) => Value::text(time::duration_text(*duration)),
         other => return Err(no_overload(Function::String, std::slice::from_ref(other))),
     })
 }
@@ -193,12 +231,34 @@ fn int<'a>(value: &Value<'a>) -> Outcome<'a> {
     let number = match value {
         Value::Int(n) => Some(*n),
         Value::Uint(n) => i64::try_from(*n).ok(),
+        Value::Timestamp(at) => Some(at.as_second()),
+        Value::Duration(duration) => i64::try_from(duration.as_nanos()).ok(),
         // Both bounds are exact as doubles; cel-go excludes them too.
         Value::Double(n) => (*n > i64::MIN as f64 && *n < i64::MAX as f64).then_some(*n as i64),
         Value::Text(text) => text.parse().ok(),
         other => return Err(no_overload(Function::Int, std::slice::from_ref(other))),
     };
     number.map(Value::Int).ok_or_else(|| not_convertible(Function::Int))
+}
+
+/// A timestamp from a text in RFC 3339 or from Unix seconds.
+fn timestamp<'a>(value: &Value<'a>) -> Outcome<'a> {
+    let at = match value {
+        Value::Timestamp(at) => Some(*at),
+        Value::Text(text) => text.parse().ok(),
+        Value::Int(seconds) => jiff::Timestamp::from_second(*seconds).ok(),
+        other => return Err(no_overload(Function::Timestamp, std::slice::from_ref(other))),
+    };
+    at.map(Value::Timestamp).ok_or_else(|| not_convertible(Function::Timestamp))
+}
+
+fn duration<'a>(value: &Value<'a>) -> Outcome<'a> {
+    let duration = match value {
+        Value::Duration(duration) => Some(*duration),
+        Value::Text(text) => time::parse_duration(text),
+        other => return Err(no_overload(Function::Duration, std::slice::from_ref(other))),
+    };
+    duration.map(Value::Duration).ok_or_else(|| not_convertible(Function::Duration))
 }
 
 fn uint<'a>(value: &Value<'a>) -> Outcome<'a> {

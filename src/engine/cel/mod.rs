@@ -6,7 +6,8 @@
 //! such an evaluation, since `&&`, `||`, `all` and `exists` absorb errors; [`Fault::Exhausted`] passes through all of
 //! them.
 //!
-//! The supported subset is the standard library without bytes, timestamps and durations: every operator, the macros
+//! The supported subset is the standard library without bytes and without time zones of timestamps: every operator, the
+//! macros
 //! `has`, `all`, `exists`, `exists_one`, `map` and `filter`, and the functions of [`functions`]. Optional values and
 //! messages are not supported. Numbers from JSON are doubles, as in a real engine.
 //!
@@ -19,7 +20,7 @@
 //! | `parser`, `tree` | parses tokens into a syntax tree, macros included |
 //! | `names` | finds the names that an expression uses |
 //! | `eval` | evaluates a tree within a [`Budget`] |
-//! | `operators`, `functions` | operations on values |
+//! | `operators`, `functions`, `time` | operations on values |
 //! | `value`, `fault` | results and errors |
 
 mod budget;
@@ -32,6 +33,7 @@ mod operators;
 mod parser;
 #[cfg(test)]
 mod tests;
+mod time;
 mod tree;
 mod value;
 

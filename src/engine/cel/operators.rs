@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::{
     budget::Budget,
     fault::Fault,
+    time,
     tree::Operator,
     value::{List, Map, Value},
 };
@@ -22,6 +23,7 @@ pub(super) fn negate<'a>(value: &Value<'a>) -> Outcome<'a> {
     match value {
         Value::Int(n) => n.checked_neg().map(Value::Int).ok_or_else(|| overflow(Operator::Subtract)),
         Value::Double(n) => Ok(Value::Double(-n)),
+        Value::Duration(d) => d.checked_neg().map(Value::Duration).ok_or_else(|| overflow(Operator::Subtract)),
         other => Err(Fault::Error(format!("`-` does not take {}", other.type_name()))),
     }
 }
@@ -76,6 +78,8 @@ fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<boo
             Ok(**a == **b)
         }
         (Value::Type(a), Value::Type(b)) => Ok(a == b),
+        (Value::Timestamp(a), Value::Timestamp(b)) => Ok(a == b),
+        (Value::Duration(a), Value::Duration(b)) => Ok(a == b),
         (Value::List(a), Value::List(b)) if a.len() == b.len() => {
             for (a, b) in a.iter().zip(b.iter()) {
                 if !equal(&a, &b, budget)? {
@@ -123,6 +127,8 @@ fn compare(
 ) -> Result<Option<Ordering>, Fault> {
     match (left, right) {
         (Value::Bool(a), Value::Bool(b)) => Ok(Some(a.cmp(b))),
+        (Value::Timestamp(a), Value::Timestamp(b)) => Ok(Some(a.cmp(b))),
+        (Value::Duration(a), Value::Duration(b)) => Ok(Some(a.cmp(b))),
         (Value::Text(a), Value::Text(b)) => {
             budget.spend_text(a.len().min(b.len()))?;
             Ok(Some((**a).cmp(&**b)))
@@ -185,7 +191,14 @@ fn arithmetic<'a>(operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Ou
             Operator::Divide => Ok(Value::Double(a / b)),
             _ => Err(no_overload(operator, left, right)),
         },
-        _ => Err(no_overload(operator, left, right)),
+        _ => {
+            let result = match operator {
+                Operator::Add => time::add(left, right),
+                Operator::Subtract => time::subtract(left, right),
+                _ => None,
+            };
+            result.ok_or_else(|| no_overload(operator, left, right))?.ok_or_else(|| overflow(operator))
+        }
     }
 }
 

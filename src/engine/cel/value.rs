@@ -15,6 +15,8 @@ pub(crate) enum Value<'a> {
     Text(Text<'a>),
     List(List<'a>),
     Map(Map<'a>),
+    Timestamp(jiff::Timestamp),
+    Duration(jiff::SignedDuration),
     /// A type, by its name.
     Type(&'static str),
 }
@@ -75,6 +77,8 @@ impl<'a> Value<'a> {
             Self::Text(_) => "string",
             Self::List(_) => "list",
             Self::Map(_) => "map",
+            Self::Timestamp(_) => "google.protobuf.Timestamp",
+            Self::Duration(_) => "google.protobuf.Duration",
             Self::Type(_) => "type",
         }
     }

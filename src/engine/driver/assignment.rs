@@ -17,7 +17,7 @@ pub(super) fn start(state: &State, tenant: TenantId, id: RunId, attempt: i32) ->
     let (task, run, spec) = parts(state, id)?;
     let mut action = action(tenant, id, attempt, task, run, spec);
     action.action_type = ActionType::StartStepRun.into();
-    action.action_payload = TaskInput::new(state, run, spec).to_json();
+    action.action_payload = TaskInput::new(state, id, run, spec).to_json();
     Some(action)
 }
 
@@ -36,10 +36,14 @@ pub(crate) struct TaskInput {
     parents: Vec<(Arc<str>, Arc<str>)>,
     /// Errors by task name, for an on-failure task.
     errors: Option<Vec<(Arc<str>, Arc<str>)>>,
+    /// Data of the conditions that started the task, by their keys.
+    triggers: Vec<(Arc<str>, Arc<str>)>,
+    /// Payload of the event filter that the run was triggered through.
+    filter_payload: Option<Arc<str>>,
 }
 
 impl TaskInput {
-    pub(crate) fn new(state: &State, run: &Run, spec: TaskSpec<'_>) -> Self {
+    pub(crate) fn new(state: &State, id: RunId, run: &Run, spec: TaskSpec<'_>) -> Self {
         let definition = spec.definition;
         let (mut parents, mut errors) = (Vec::new(), Vec::new());
         let others = if definition.on_failure { (0..run.tasks.len()).collect() } else { Vec::new() };
@@ -57,12 +61,21 @@ impl TaskInput {
                 Phase::Running(_) | Phase::Cancelled(_) => {}
             }
         }
-        Self { input: run.input.clone(), parents, errors: definition.on_failure.then_some(errors) }
+        let triggers = definition.conditions.as_ref().map(|_| state.condition_data(id)).unwrap_or_default();
+        // As in a real engine, only tasks without parents have the payload.
+        let filter_payload = match &run.origin {
+            Origin::Event { filter: Some(filter), .. } if definition.parents.is_empty() && !definition.on_failure => {
+                Some(filter.payload.clone())
+            }
+            Origin::Event { .. } | Origin::Call | Origin::Schedule(_) | Origin::Cron => None,
+        };
+        let errors = definition.on_failure.then_some(errors);
+        Self { input: run.input.clone(), parents, errors, triggers, filter_payload }
     }
 
     /// The payload as REST shows it: as in a real engine, that of an on-failure task has no outputs.
-    pub(crate) fn for_display(state: &State, run: &Run, spec: TaskSpec<'_>) -> Self {
-        let mut shown = Self::new(state, run, spec);
+    pub(crate) fn for_display(state: &State, id: RunId, run: &Run, spec: TaskSpec<'_>) -> Self {
+        let mut shown = Self::new(state, id, run, spec);
         if spec.definition.on_failure {
             shown.parents.clear();
         }
@@ -71,16 +84,20 @@ impl TaskInput {
 
     /// The payload as JSON. The input and the outputs are copied as they are, never parsed.
     pub(crate) fn to_json(&self) -> String {
-        let members = self.parents.iter().chain(self.errors.iter().flatten());
+        let members = self.parents.iter().chain(&self.triggers).chain(self.errors.iter().flatten());
+        let filter_payload = self.filter_payload.as_deref().unwrap_or("null");
         let length: usize = members.map(|(name, text)| name.len() + text.len() + 8).sum();
-        let mut text = String::with_capacity(128 + self.input.len() + length);
+        let mut text = String::with_capacity(128 + self.input.len() + filter_payload.len() + length);
         text.push_str(r#"{"input":"#);
         text.push_str(&self.input);
         text.push_str(r#","triggered_by":"manual","parents":"#);
         // An output that is not an object is replaced by an empty one, as SDKs read objects.
         let outputs = self.parents.iter().map(|(name, output)| (&**name, object(output).unwrap_or("{}").into()));
         add_object(&mut text, outputs);
-        text.push_str(r#","triggers":{"filter_payload":null},"user_data":null,"overrides":null"#);
+        text.push_str(r#","triggers":{"filter_payload":"#);
+        text.push_str(filter_payload);
+        add_members(&mut text, true, self.triggers.iter().map(|(key, data)| (&**key, (&**data).into())));
+        text.push_str(r#"},"user_data":null,"overrides":null"#);
         if let Some(errors) = &self.errors {
             text.push_str(r#","step_run_errors":"#);
             add_object(
@@ -96,15 +113,20 @@ impl TaskInput {
 /// Appends a JSON object of names and JSON texts, which are copied as they are.
 fn add_object<'a>(to: &mut String, members: impl Iterator<Item = (&'a str, Cow<'a, str>)>) {
     to.push('{');
-    for (at, (name, json)) in members.enumerate() {
-        if at > 0 {
+    add_members(to, false, members);
+    to.push('}');
+}
+
+/// Appends members of a JSON object, which is not empty with `follows`.
+fn add_members<'a>(to: &mut String, mut follows: bool, members: impl Iterator<Item = (&'a str, Cow<'a, str>)>) {
+    for (name, json) in members {
+        if std::mem::replace(&mut follows, true) {
             to.push(',');
         }
         to.push_str(&Value::from(name).to_string());
         to.push(':');
         to.push_str(&json);
     }
-    to.push('}');
 }
 
 /// The JSON text if it is an object.
@@ -122,7 +144,7 @@ fn parts(state: &State, id: RunId) -> Option<(&Task, &Run, TaskSpec<'_>)> {
 fn action(tenant: TenantId, id: RunId, attempt: i32, task: &Task, run: &Run, spec: TaskSpec<'_>) -> AssignedAction {
     let parent = run.parent.as_ref();
     let event = match &run.origin {
-        Origin::Event { id, key } => Some((id.to_string(), key.to_string())),
+        Origin::Event { id, key, .. } => Some((id.to_string(), key.to_string())),
         Origin::Call | Origin::Schedule(_) | Origin::Cron => None,
     };
     let (event_id, event_key) = event.unzip();
@@ -162,10 +184,13 @@ mod tests {
             input: "null".into(),
             parents: vec![("a".into(), " {\"v\": 1}".into()), ("b".into(), "[2]".into())],
             errors: Some(vec![("c".into(), "no\n\"way\"".into())]),
+            filter_payload: None,
+            triggers: vec![("slept".into(), r#"{"sleep_duration":"1s"}"#.into())],
         };
         let sent: Value = serde_json::from_str(&payload.to_json()).unwrap();
         assert_eq!(sent["parents"], serde_json::json!({"a": {"v": 1}, "b": {}}));
         assert_eq!(sent["step_run_errors"]["c"], "no\n\"way\"");
+        assert_eq!(sent["triggers"]["slept"]["sleep_duration"], "1s");
         assert!(sent["input"].is_null() && sent["triggers"]["filter_payload"].is_null());
     }
 }

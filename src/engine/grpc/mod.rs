@@ -10,6 +10,7 @@
 //! | `WorkflowService`: triggers and schedules | `workflows` |
 //! | `v1.AdminService`: definitions, run details, cancel, replay | `admin` |
 //! | `EventsService`: events, log lines, stream chunks | `events` |
+//! | OpenTelemetry's `TraceService`: accepts spans and drops them | `traces` |
 //! | `v1.V1Dispatcher`: durable tasks, which this engine does not support | `v1_dispatcher` |
 
 mod admin;
@@ -18,6 +19,7 @@ mod error;
 mod events;
 mod run_details;
 mod streams;
+mod traces;
 mod trigger;
 mod v1_dispatcher;
 mod workflows;
@@ -71,4 +73,5 @@ pub(super) fn routes(driver: &Arc<Driver>) -> Routes {
         .add_service(service!(EventsServiceServer))
         .add_service(service!(AdminServiceServer))
         .add_service(service!(V1DispatcherServer))
+        .add_service(traces::TraceService { max_message: max })
 }

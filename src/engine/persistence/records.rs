@@ -44,6 +44,28 @@ pub(crate) fn decode<T: Message + Default>(head: &[u8]) -> Result<T, Damaged> {
     T::decode(head).map_err(|e| Damaged(e.to_string()))
 }
 
+/// The settings of a workflow.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SettingsRecord {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) workflow: Option<Id>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) pause: Option<PauseRecord>,
+    #[prost(bool, tag = "3")]
+    pub(crate) is_deleted: bool,
+}
+
+/// The pause of a workflow.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PauseRecord {
+    #[prost(bool, tag = "1")]
+    pub(crate) drops_crons: bool,
+    #[prost(bool, tag = "2")]
+    pub(crate) drops_scheduled: bool,
+    #[prost(uint64, tag = "3")]
+    pub(crate) ttl: u64,
+}
+
 /// A version of a workflow.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct VersionRecord {
@@ -88,6 +110,11 @@ pub(crate) struct RunRecord {
     pub(crate) tasks: Vec<Id>,
     #[prost(string, optional, tag = "11")]
     pub(crate) claim: Option<String>,
+    /// The filter that the event matched, and the filter's payload.
+    #[prost(message, optional, tag = "12")]
+    pub(crate) filter: Option<Id>,
+    #[prost(string, optional, tag = "13")]
+    pub(crate) filter_payload: Option<String>,
     #[prost(message, optional, tag = "40")]
     pub(crate) limits: Option<LimitsRecord>,
     /// Number of concurrency groups of the workflow that have admitted it.
@@ -236,6 +263,31 @@ pub(crate) enum HistoryKindRecord {
     RateLimited = 41,
 }
 
+/// The progress of a task's conditions.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ConditionsRecord {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) task: Option<Id>,
+    #[prost(enumeration = "ConditionStageRecord", tag = "2")]
+    pub(crate) stage: i32,
+    /// The data of the met sleeps and events, by their indexes.
+    #[prost(btree_map = "uint32, string", tag = "3")]
+    pub(crate) met: BTreeMap<u32, String>,
+    /// The ends of the open sleeps, by their indexes.
+    #[prost(btree_map = "uint32, uint64", tag = "4")]
+    pub(crate) sleeps: BTreeMap<u32, u64>,
+}
+
+/// The stage of a task's conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum ConditionStageRecord {
+    Unknown = 0,
+    OnParents = 1,
+    OnWaits = 2,
+    Decided = 3,
+}
+
 /// A child run, by its parent and its key or index.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ChildRecord {
@@ -347,6 +399,23 @@ pub(crate) struct EventRecord {
     pub(crate) at: u64,
     #[prost(message, repeated, tag = "5")]
     pub(crate) runs: Vec<Id>,
+}
+
+/// An event filter. The texts of its row are the expression and the payload.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FilterRecord {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) id: Option<Id>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) workflow: Option<Id>,
+    #[prost(string, tag = "3")]
+    pub(crate) scope: String,
+    #[prost(bool, tag = "4")]
+    pub(crate) declared: bool,
+    #[prost(uint64, tag = "5")]
+    pub(crate) created: u64,
+    #[prost(uint64, tag = "6")]
+    pub(crate) updated: u64,
 }
 
 /// A scheduled run.

@@ -5,9 +5,13 @@ use std::sync::Arc;
 /// A table of the database; one for each kind of value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Table {
+    /// Settings of workflows.
+    Settings,
     Versions,
     Runs,
     Tasks,
+    /// Conditions of tasks.
+    Conditions,
     /// Child runs, by their parent task and their key or index.
     Children,
     /// Idempotency keys.
@@ -16,6 +20,8 @@ pub(crate) enum Table {
     /// Log lines of tasks.
     Lines,
     Events,
+    /// Event filters.
+    Filters,
     Schedules,
     Crons,
     RateLimits,
@@ -23,15 +29,18 @@ pub(crate) enum Table {
 
 impl Table {
     /// All tables, in the order in which they are read back: a row refers only to rows of earlier tables.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
+        Self::Settings,
         Self::Versions,
         Self::Workers,
         Self::Runs,
         Self::Tasks,
+        Self::Conditions,
         Self::Children,
         Self::Claims,
         Self::Lines,
         Self::Events,
+        Self::Filters,
         Self::Schedules,
         Self::Crons,
         Self::RateLimits,
@@ -40,14 +49,17 @@ impl Table {
     /// The table's name in the database.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Settings => "settings",
             Self::Versions => "versions",
             Self::Runs => "runs",
             Self::Tasks => "tasks",
+            Self::Conditions => "conditions",
             Self::Children => "children",
             Self::Claims => "claims",
             Self::Workers => "workers",
             Self::Lines => "lines",
             Self::Events => "events",
+            Self::Filters => "filters",
             Self::Schedules => "schedules",
             Self::Crons => "crons",
             Self::RateLimits => "rate_limits",
@@ -56,15 +68,15 @@ impl Table {
 
     /// Whether the files of all versions have the table.
     pub(crate) fn is_in_all_files(self) -> bool {
-        !matches!(self, Self::RateLimits)
+        !matches!(self, Self::Settings | Self::Conditions | Self::Filters | Self::RateLimits)
     }
 
     /// Whether its keys are numbers in the order of creation, so that new rows are appended to the table.
     pub(crate) fn is_numbered(self) -> bool {
         match self {
             Self::Versions | Self::Runs | Self::Tasks | Self::Lines | Self::Events => true,
-            Self::Children | Self::Claims | Self::Workers | Self::Schedules | Self::Crons => false,
-            Self::RateLimits => false,
+            Self::Settings | Self::Conditions | Self::Children | Self::Claims | Self::Workers => false,
+            Self::Filters | Self::Schedules | Self::Crons | Self::RateLimits => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{Path, RawQuery, State as AxumState},
     http::StatusCode,
     routing::{get, post},
@@ -20,7 +20,7 @@ use super::{
         parse_id,
         template::{TemplateBody, TemplateFilter},
     },
-    response::{json_object::JsonObject, list::ListResponse, resource_metadata, template::with_template},
+    response::{JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata, template::with_template},
 };
 use crate::engine::{
     cron::CronRule,
@@ -31,7 +31,10 @@ use crate::engine::{
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/tenants/{tenant}/workflows/crons", get(list))
-        .route("/api/v1/tenants/{tenant}/workflows/crons/{id}", get(get_cron).patch(update).delete(delete))
+        .route(
+            "/api/v1/tenants/{tenant}/workflows/crons/{id}",
+            get(get_cron).patch(update).delete(delete).post(trigger),
+        )
         .route("/api/v1/tenants/{tenant}/workflows/{workflow}/crons", post(create))
 }
 
@@ -142,6 +145,24 @@ async fn delete(
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found()),
     }
+}
+
+/// Triggers the run of a cron immediately.
+async fn trigger(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path((tenant, id)): Path<(String, String)>,
+) -> JsonResponse {
+    check_tenant(&driver, &tenant)?;
+    let id = parse_id(&id, "cron")?;
+    let run = driver
+        .add(Capacity::Runs, |state, now| match state.cron(id) {
+            None => Err(ApiError::not_found()),
+            Some(_) => state.trigger_cron(id, now).ok_or_else(|| {
+                ApiError::bad_request("the run was refused: its idempotency key is claimed or cannot be computed")
+            }),
+        })
+        .await??;
+    Ok(Json(json!({ "externalId": run.to_string() })))
 }
 
 fn respond(driver: &Driver, state: &State, id: Uuid) -> Result<JsonObject, ApiError> {

@@ -27,10 +27,10 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{Event, State, Timestamp, metadata::PairFilter},
+        state::{Event, Origin, Run, State, Timestamp, metadata::PairFilter},
         validate::filter::{parse_metadata_pair, parse_status},
     },
-    hatchet::wire::RunStatus,
+    hatchet::wire::{RunId, RunStatus},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -38,6 +38,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/stable/tenants/{tenant}/events", get(list))
         .route("/api/v1/stable/tenants/{tenant}/events/keys", get(list_keys))
         .route("/api/v1/stable/tenants/{tenant}/events/{id}", get(get_event))
+        .route("/api/v1/events/{id}/data", get(get_data))
 }
 
 /// A filter of events. Absent criteria match all. An event matches the metadata if it has every pair.
@@ -129,6 +130,19 @@ async fn get_event(
         .await?
 }
 
+/// The payload of an event as a text.
+async fn get_data(AxumState(driver): AxumState<Arc<Driver>>, Path(id): Path<String>) -> Result<JsonObject, ApiError> {
+    let id: Uuid = parse_id(&id, "event")?;
+    driver
+        .with(|state, _| {
+            let event = state.event(id).ok_or_else(ApiError::not_found)?;
+            let mut object = JsonObject::default();
+            object.payload("data", Payload::Text(event.input.clone()));
+            Ok(object)
+        })
+        .await?
+}
+
 fn object(driver: &Driver, state: &State, id: Uuid, event: &Event) -> JsonObject {
     let mut object = JsonObject::from_value(json!({
         "metadata": resource_metadata(id, event.at),
@@ -165,7 +179,15 @@ fn run_counts(state: &State, event: &Event) -> Map<String, Value> {
 
 /// The event's runs; `None` if there are none.
 fn triggered_runs(state: &State, event: &Event) -> Option<Vec<Value>> {
-    let runs = event.runs.iter().filter(|id| state.run(**id).is_some());
-    let runs: Vec<Value> = runs.map(|id| json!({ "workflowRunId": id.to_string() })).collect();
+    let runs = event.runs.iter().filter_map(|id| Some((id, state.run(*id)?.1)));
+    let shown = |(id, run): (&RunId, &Run)| match &run.origin {
+        Origin::Event { filter: Some(filter), .. } => {
+            json!({ "workflowRunId": id.to_string(), "filterId": filter.id.to_string() })
+        }
+        Origin::Event { .. } | Origin::Call | Origin::Schedule(_) | Origin::Cron => {
+            json!({ "workflowRunId": id.to_string() })
+        }
+    };
+    let runs: Vec<Value> = runs.map(shown).collect();
     Some(runs).filter(|runs| !runs.is_empty())
 }

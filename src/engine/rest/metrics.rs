@@ -1,22 +1,25 @@
 //! Numbers of tasks and runs.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use axum::{
     Json, Router,
     extract::{Path, RawQuery, State as AxumState},
     routing::get,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     request::{check_tenant, query},
-    response::JsonResponse,
+    response::{JsonResponse, rfc3339},
 };
 use crate::{
     engine::{
         driver::Driver,
-        state::{RunFilter, Task},
+        state::{Phase, RunFilter, Task, Timestamp},
     },
     hatchet::wire::RunStatus,
 };
@@ -25,6 +28,8 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/stable/tenants/{tenant}/task-metrics", get(tasks_by_status))
         .route("/api/v1/tenants/{tenant}/embedded-counts", get(totals))
+        .route("/api/v1/tenants/{tenant}/step-run-queue-metrics", get(queued_by_queue))
+        .route("/api/v1/tenants/{tenant}/task-stats", get(task_stats))
 }
 
 async fn tasks_by_status(
@@ -56,6 +61,60 @@ async fn tasks_by_status(
         row
     });
     Ok(Json(Value::from(rows.to_vec())))
+}
+
+/// Numbers of queued tasks by action, which names the queue as in a real engine.
+async fn queued_by_queue(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path<String>) -> JsonResponse {
+    check_tenant(&driver, &tenant)?;
+    let mut queues: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    driver
+        .with(|state, _| {
+            for open in state.open_tasks().filter(|open| matches!(open.task.phase, Phase::Queued(_))) {
+                *queues.entry(open.spec.definition.action.clone()).or_default() += 1;
+            }
+        })
+        .await?;
+    Ok(Json(json!({ "queues": queues.into_iter().map(|(name, n)| (name.to_string(), n)).collect::<BTreeMap<_, _>>() })))
+}
+
+/// Queued and running tasks by the task's name: their number, the creation of the oldest, and the queues.
+async fn task_stats(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path<String>) -> JsonResponse {
+    check_tenant(&driver, &tenant)?;
+    let mut stats: BTreeMap<(Arc<str>, &str), Stats> = BTreeMap::new();
+    driver
+        .with(|state, _| {
+            for open in state.open_tasks() {
+                let kind = match open.task.phase {
+                    Phase::Queued(_) => "queued",
+                    Phase::Running(_) => "running",
+                    _ => continue,
+                };
+                let stats = stats.entry((open.spec.definition.name.clone(), kind)).or_default();
+                stats.total += 1;
+                stats.oldest = stats.oldest.into_iter().chain([open.run.created]).min();
+                if kind == "queued" {
+                    *stats.queues.entry(open.spec.definition.action.to_string()).or_default() += 1;
+                }
+            }
+        })
+        .await?;
+    let mut shown = Map::new();
+    for ((name, kind), stats) in stats {
+        let mut of_kind = json!({ "total": stats.total, "oldest": stats.oldest.map(rfc3339) });
+        if kind == "queued" {
+            of_kind["queues"] = json!(stats.queues);
+        }
+        shown.entry(name.to_string()).or_insert_with(|| json!({}))[kind] = of_kind;
+    }
+    Ok(Json(Value::Object(shown)))
+}
+
+/// The open tasks of one name in one stage.
+#[derive(Default)]
+struct Stats {
+    total: u64,
+    oldest: Option<Timestamp>,
+    queues: BTreeMap<String, u64>,
 }
 
 /// Monotonic counters, from which the dashboard computes rates. This route is not part of Hatchet's API.

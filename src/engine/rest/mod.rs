@@ -10,9 +10,10 @@
 //! | the history of tasks | `task_events` |
 //! | numbers of tasks and runs | `metrics` |
 //! | rate limits | `rate_limits` |
-//! | workflows | `workflows` |
+//! | workflows: versions, pause, deletion | `workflows` |
 //! | workers and the tenant | `workers` |
 //! | scheduled runs, crons, events | `schedules`, `crons`, `events` |
+//! | event filters, evaluation of their expressions | `filters` |
 //!
 //! All of them parse requests with `request` and write responses with `response`.
 
@@ -25,6 +26,7 @@ use super::driver::Driver;
 mod crons;
 mod error;
 mod events;
+mod filters;
 mod metrics;
 mod rate_limits;
 mod request;
@@ -50,5 +52,6 @@ pub(super) fn routes(driver: Arc<Driver>) -> Router {
         .merge(schedules::routes())
         .merge(crons::routes())
         .merge(events::routes())
+        .merge(filters::routes())
         .with_state(driver)
 }

@@ -21,14 +21,15 @@ use super::{
         JsonResponse,
         json_object::JsonObject,
         list::ListResponse,
-        run::{TaskView, list_row, run_object, task_object, task_row},
+        resource_metadata, rfc3339,
+        run::{TaskView, display_name, list_row, run_name, run_object, task_object, task_row},
     },
     task_events::run_events,
 };
 use crate::{
     engine::{
         driver::Driver,
-        state::{Capacity, RunFilter, State, Task, Triggered},
+        state::{Capacity, HistoryEventKind, RunFilter, State, Task, Triggered},
         validate::{
             definition::workflow_config, filter::parse_status, template::validate_template, trigger::validate_item,
         },
@@ -40,6 +41,8 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/stable/workflow-runs/{run}", get(get_run))
         .route("/api/v1/stable/workflow-runs/{run}/status", get(get_status))
+        .route("/api/v1/stable/workflow-runs/{run}/task-timings", get(get_timings))
+        .route("/api/v1/stable/tenants/{tenant}/workflow-runs/display-names", get(list_names))
         .route("/api/v1/stable/tenants/{tenant}/workflow-runs", get(list_runs))
         .route("/api/v1/stable/tenants/{tenant}/workflow-runs/trigger", post(trigger_run))
         .route("/api/v1/stable/tenants/{tenant}/workflow-runs/external-ids", get(list_ids))
@@ -58,6 +61,74 @@ async fn get_status(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<S
             Ok(Json(state.rest_status(run).as_str().into()))
         })
         .await?
+}
+
+/// The times of the tasks of a run. As in a real engine, child runs are not part of the list.
+async fn get_timings(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<String>) -> JsonResponse {
+    let id: RunId = parse_id(&run, "workflow run")?;
+    driver
+        .with(|state, _| {
+            let (run_id, run) = state.run(id).ok_or_else(ApiError::not_found)?;
+            let rows: Vec<Value> = run.tasks.iter().filter_map(|task| timing(&driver, state, run_id, *task)).collect();
+            Ok(Json(json!({ "pagination": {}, "rows": rows })))
+        })
+        .await?
+}
+
+fn timing(driver: &Driver, state: &State, run_id: RunId, id: RunId) -> Option<Value> {
+    let task = state.task(id).filter(|task| task.is_created())?;
+    let (_, run) = state.run(run_id)?;
+    let queued = task.history.numbered().filter(|(_, event)| event.kind == HistoryEventKind::Queued).last();
+    let mut row = json!({
+        "metadata": resource_metadata(id, run.created),
+        "depth": 0,
+        "attempt": task.attempt + 1,
+        "retryCount": task.attempt,
+        "status": task.phase.rest_status().as_str(),
+        "taskDisplayName": display_name(&state.spec(id)?.definition.name, run),
+        "taskExternalId": id.to_string(),
+        "taskId": task.seq,
+        "taskInsertedAt": rfc3339(run.created),
+        "tenantId": driver.tenant.to_string(),
+        "workflowRunId": run_id.to_string(),
+    });
+    for (name, at) in
+        [("queuedAt", queued.map(|(_, event)| event.at)), ("startedAt", task.started), ("finishedAt", task.finished)]
+    {
+        if let Some(at) = at {
+            row[name] = rfc3339(at).into();
+        }
+    }
+    Some(row)
+}
+
+/// The display names of runs by their ids. Unknown ids are left out.
+async fn list_names(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+) -> JsonResponse {
+    check_tenant(&driver, &tenant)?;
+    let mut ids = Vec::<RunId>::new();
+    for (key, value) in query::pairs(query.as_deref()) {
+        match key.as_str() {
+            "external_ids" => ids.push(query::parse(&key, &value)?),
+            other => return Err(query::unknown(other)),
+        }
+    }
+    if ids.is_empty() {
+        return Err(ApiError::bad_request("query parameter 'external_ids' is required"));
+    }
+    let rows: Vec<Value> = driver
+        .with(|state, _| {
+            let runs = ids.iter().filter_map(|id| state.run(*id));
+            runs.map(|(id, run)| {
+                json!({ "metadata": resource_metadata(id, run.created), "displayName": display_name(run_name(run), run) })
+            })
+            .collect()
+        })
+        .await?;
+    Ok(Json(json!({ "pagination": { "current_page": 1, "num_pages": 1 }, "rows": rows })))
 }
 
 #[derive(Deserialize)]

@@ -1,26 +1,36 @@
 //! Workflows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     extract::{Path, RawQuery, State as AxumState},
+    http::StatusCode,
     routing::get,
 };
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
     ApiError,
-    request::{check_tenant, page::Page, parse_id, query},
+    request::{Body, body, check_tenant, page::Page, parse_id, query},
     response::{JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata},
 };
-use crate::engine::{driver::Driver, state::Version};
+use crate::{
+    engine::{
+        driver::Driver,
+        state::{Pause, PauseBehavior, State, Version},
+        validate::definition::workflow_config,
+    },
+    hatchet::wire::parse_duration,
+};
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/tenants/{tenant}/workflows", get(list))
-        .route("/api/v1/workflows/{workflow}", get(get_workflow))
+        .route("/api/v1/workflows/{workflow}", get(get_workflow).patch(update).delete(delete))
+        .route("/api/v1/workflows/{workflow}/versions", get(get_version))
         .route("/api/v1/tenants/{tenant}/workflows/{workflow}/worker-count", get(worker_count))
 }
 
@@ -46,9 +56,163 @@ async fn list(
         .await?;
     let members = json!({ "metadata": resource_metadata(driver.tenant, driver.now().display) });
     let list = ListResponse::with_members(&driver, &page, members, ids, |driver, state, _, id| {
-        state.workflow(*id).map(|version| JsonObject::from_value(fields(driver, version)))
+        state.workflow(*id).map(|version| JsonObject::from_value(fields(driver, state, version)))
     });
     Ok(list.await?)
+}
+
+/// A change of a workflow: its pause.
+#[derive(Deserialize)]
+struct WorkflowUpdate {
+    pause: PauseBody,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+enum PauseBody {
+    Pause {
+        #[serde(rename = "pausedWorkflowCronRunQueueBehavior")]
+        cron: BehaviorBody,
+        #[serde(rename = "pausedWorkflowScheduledRunQueueBehavior")]
+        scheduled: BehaviorBody,
+        #[serde(rename = "pausedWorkflowQueueTTL")]
+        ttl: String,
+    },
+    Unpause {},
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum BehaviorBody {
+    Queue,
+    Drop,
+}
+
+impl From<BehaviorBody> for PauseBehavior {
+    fn from(body: BehaviorBody) -> Self {
+        match body {
+            BehaviorBody::Queue => Self::Queue,
+            BehaviorBody::Drop => Self::Drop,
+        }
+    }
+}
+
+async fn update(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path(workflow): Path<String>,
+    update: Body<WorkflowUpdate>,
+) -> JsonResponse {
+    let id: Uuid = parse_id(&workflow, "workflow")?;
+    let pause = match body(update)?.pause {
+        PauseBody::Unpause {} => None,
+        PauseBody::Pause { cron, scheduled, ttl } => {
+            let ttl = parse_ttl(&ttl)?;
+            Some(Pause { cron: cron.into(), scheduled: scheduled.into(), ttl })
+        }
+    };
+    driver
+        .with(|state, now| {
+            if !state.pause_workflow(id, pause, now) {
+                return Err(ApiError::not_found());
+            }
+            let version = state.workflow(id).ok_or_else(ApiError::not_found)?;
+            let mut shown = fields(&driver, state, version);
+            if let Some(pause) = pause {
+                shown["pausedWorkflowCronRunQueueBehavior"] = behavior_name(pause.cron).into();
+                shown["pausedWorkflowScheduledRunQueueBehavior"] = behavior_name(pause.scheduled).into();
+            }
+            Ok(Json(shown))
+        })
+        .await?
+}
+
+/// Parses a time to live: a duration, or whole days, weeks or years as `7d`, `2w` or `1y`.
+fn parse_ttl(text: &str) -> Result<Duration, ApiError> {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let whole = |unit: char, days: u32| {
+        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        DAY.checked_mul(number.checked_mul(days)?)
+    };
+    if let Some(ttl) = whole('d', 1).or_else(|| whole('w', 7)).or_else(|| whole('y', 365)) {
+        return Ok(ttl);
+    }
+    parse_duration(text).map_err(|error| ApiError::bad_request(format!("invalid pausedWorkflowQueueTTL: {error}")))
+}
+
+fn behavior_name(behavior: PauseBehavior) -> &'static str {
+    match behavior {
+        PauseBehavior::Queue => "QUEUE",
+        PauseBehavior::Drop => "DROP",
+    }
+}
+
+async fn delete(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path(workflow): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let id: Uuid = parse_id(&workflow, "workflow")?;
+    match driver.with(|state, now| state.delete_workflow(id, now)).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::not_found()),
+    }
+}
+
+/// The newest version of a workflow, or the version that the query names.
+async fn get_version(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    Path(workflow): Path<String>,
+    RawQuery(query): RawQuery,
+) -> JsonResponse {
+    let id: Uuid = parse_id(&workflow, "workflow")?;
+    let mut wanted: Option<Uuid> = None;
+    for (key, value) in query::pairs(query.as_deref()) {
+        match key.as_str() {
+            "version" => wanted = Some(query::parse(&key, &value)?),
+            other => return Err(query::unknown(other)),
+        }
+    }
+    driver
+        .with(|state, _| {
+            let newest = state.workflow(id).ok_or_else(ApiError::not_found)?;
+            let version = match wanted {
+                Some(wanted) => state.versions_of(id).find(|version| version.id == wanted),
+                None => Some(newest),
+            };
+            Ok(Json(version_fields(&driver, state, version.ok_or_else(ApiError::not_found)?)))
+        })
+        .await?
+}
+
+fn version_fields(driver: &Driver, state: &State, version: &Version) -> Value {
+    let content = version.definition.content.message();
+    let mut workflow = fields(driver, state, version);
+    if let Some(members) = workflow.as_object_mut() {
+        members.remove("versions");
+    }
+    let mut triggers = Map::new();
+    if !content.event_triggers.is_empty() {
+        let events = content.event_triggers.iter();
+        let events = events.map(|key| json!({ "parent_id": version.id.to_string(), "event_key": key }));
+        triggers.insert("events".into(), events.collect());
+    }
+    if !content.cron_triggers.is_empty() {
+        let crons = content.cron_triggers.iter();
+        let crons = crons.map(|rule| json!({ "parent_id": version.id.to_string(), "cron": rule }));
+        triggers.insert("crons".into(), crons.collect());
+    }
+    json!({
+        "metadata": resource_metadata(version.id, version.created),
+        "version": content.version,
+        "order": version.order,
+        "workflowId": version.workflow_id.to_string(),
+        "workflow": workflow,
+        "defaultPriority": content.default_priority.unwrap_or_default(),
+        // A constant of a real engine, which no declaration changes.
+        "scheduleTimeout": "5m",
+        "triggers": triggers,
+        "v1Concurrency": [],
+        "workflowConfig": workflow_config(&version.definition.content),
+    })
 }
 
 async fn get_workflow(AxumState(driver): AxumState<Arc<Driver>>, Path(workflow): Path<String>) -> JsonResponse {
@@ -56,7 +220,7 @@ async fn get_workflow(AxumState(driver): AxumState<Arc<Driver>>, Path(workflow):
     driver
         .with(|state, _| {
             let version = state.workflow(id).ok_or_else(ApiError::not_found)?;
-            Ok(Json(fields(&driver, version)))
+            Ok(Json(fields(&driver, state, version)))
         })
         .await?
 }
@@ -78,14 +242,14 @@ async fn worker_count(
         .await?
 }
 
-fn fields(driver: &Driver, version: &Version) -> Value {
+fn fields(driver: &Driver, state: &State, version: &Version) -> Value {
     let content = version.definition.content.message();
     json!({
         "metadata": resource_metadata(version.workflow_id, version.workflow_created),
         "name": *version.definition.name,
         "tenantId": driver.tenant.to_string(),
         "description": content.description,
-        "isPaused": false,
+        "isPaused": state.pause_of(version.workflow_id).is_some(),
         "versions": [{
             "metadata": resource_metadata(version.id, version.created), "version": content.version,
             "order": version.order, "workflowId": version.workflow_id.to_string(),

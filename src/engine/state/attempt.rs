@@ -10,8 +10,8 @@
 //!                      BACK-OFF ◄─────────────┘
 //!
 //!  WAITING ──Skipped──► COMPLETED           QUEUED ──ScheduleTimedOut──► CANCELLED
-//!  WAITING ──ParentLost──► CANCELLED        every stage that is not final ──Cancelled, Displaced──► CANCELLED
-//!  WAITING ──Rejected──► FAILED
+//!  WAITING ──ParentLost, ConditionCancelled──► CANCELLED
+//!  WAITING ──Rejected──► FAILED             every stage that is not final ──Cancelled, Displaced──► CANCELLED
 //!  COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING
 //! ```
 //!
@@ -33,7 +33,7 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
         AttemptEvent::Released => only_from(Stage::Waiting, Transition::Enqueue),
         AttemptEvent::Rejected(_) => only_from(Stage::Waiting, Transition::Fail),
         AttemptEvent::Skipped => only_from(Stage::Waiting, Transition::Complete),
-        AttemptEvent::ParentLost => only_from(Stage::Waiting, Transition::Cancel),
+        AttemptEvent::ParentLost | AttemptEvent::ConditionCancelled => only_from(Stage::Waiting, Transition::Cancel),
         AttemptEvent::Assigned => only_from(Stage::Queued, Transition::Run),
         AttemptEvent::ScheduleTimedOut => only_from(Stage::Queued, Transition::Cancel),
         AttemptEvent::BackOffElapsed => only_from(Stage::BackOff, Transition::Enqueue),
@@ -53,7 +53,8 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
 /// The stage of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
-    /// Blocked by other tasks of its run. The initial stage; a task without parents is released immediately.
+    /// Blocked by other tasks of its run or by its conditions. The initial stage; a task without both is released
+    /// immediately.
     Waiting,
     /// Waiting for a worker, or for admission by the limits of the run.
     Queued,
@@ -65,7 +66,7 @@ pub(crate) enum Stage {
     Completed,
     /// Ended with an error and no retry left.
     Failed,
-    /// Ended by a cancellation, by a parent without an output or by the schedule timeout.
+    /// Ended by a cancellation, by its conditions, by a parent without an output or by the schedule timeout.
     Cancelled,
 }
 
@@ -86,10 +87,12 @@ pub(crate) enum AttemptEvent {
     Released,
     /// The task has no blockers left, but an expression of its limits failed with this error.
     Rejected(Arc<str>),
-    /// The task is an on-failure task, and no task failed.
+    /// The task does not run: it is an on-failure task and no task failed, or its conditions or its parents skip it.
     Skipped,
     /// A parent has finished without an output.
     ParentLost,
+    /// The conditions of the task cancel it.
+    ConditionCancelled,
     /// The scheduler found a worker.
     Assigned,
     /// The schedule timeout has elapsed.
@@ -190,7 +193,7 @@ mod tests {
     use Transition::*;
 
     /// The transition of every event by stage, with budget left: waiting, queued, back-off, running, final.
-    fn table() -> [(AttemptEvent, [Transition; 5]); 15] {
+    fn table() -> [(AttemptEvent, [Transition; 5]); 16] {
         let failed = |may_retry| AttemptEvent::Failed { error: "e".into(), may_retry };
         let retry = Retry(Duration::ZERO);
         [
@@ -198,6 +201,7 @@ mod tests {
             (AttemptEvent::Rejected("e".into()), [Fail, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Skipped, [Complete, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::ParentLost, [Cancel, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::ConditionCancelled, [Cancel, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Assigned, [Ignore, Run, Ignore, Ignore, Ignore]),
             (AttemptEvent::ScheduleTimedOut, [Ignore, Cancel, Ignore, Ignore, Ignore]),
             (AttemptEvent::BackOffElapsed, [Ignore, Ignore, Enqueue, Ignore, Ignore]),

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     concurrency::{Concurrency, GroupKey},
+    conditions::ConditionStates,
     effect::Effect,
     idempotency::IdempotencyKeys,
     logs::Logs,
@@ -13,7 +14,7 @@ use super::{
     runs::Runs,
     scheduler::{QueueId, Scheduler},
     time::MonotonicTimers,
-    triggers::{Calendar, Events},
+    triggers::{Calendar, EventFilters, Events},
     workers::Workers,
     workflows::{Version, Workflows},
 };
@@ -47,6 +48,7 @@ pub(crate) struct State {
     pub(super) retention: Retention,
     pub(super) workflows: Workflows,
     pub(super) runs: Runs,
+    pub(super) conditions: ConditionStates,
     pub(super) idempotency_keys: IdempotencyKeys,
     pub(super) workers: Workers,
     pub(super) scheduler: Scheduler,
@@ -55,6 +57,7 @@ pub(crate) struct State {
     pub(super) timers: MonotonicTimers,
     pub(super) calendar: Calendar,
     pub(super) events: Events,
+    pub(super) filters: EventFilters,
     pub(super) logs: Logs,
     pub(super) pending: Pending,
     pub(super) effects: VecDeque<Effect>,
@@ -85,6 +88,7 @@ impl State {
             retention,
             workflows: Workflows::default(),
             runs: Runs::default(),
+            conditions: ConditionStates::default(),
             idempotency_keys: IdempotencyKeys::default(),
             workers: Workers::default(),
             scheduler: Scheduler::default(),
@@ -93,6 +97,7 @@ impl State {
             timers: MonotonicTimers::default(),
             calendar: Calendar::default(),
             events: Events::default(),
+            filters: EventFilters::default(),
             logs: Logs::default(),
             pending: Pending::default(),
             effects: VecDeque::new(),
@@ -116,10 +121,13 @@ impl State {
     /// Estimated memory in bytes that [`Retention::max_bytes`] limits.
     pub(crate) fn held_bytes(&self) -> usize {
         self.runs.bytes()
+            + self.conditions.states.bytes()
             + self.idempotency_keys.claims.bytes()
             + self.workflows.versions.bytes()
             + self.workers.workers.bytes()
+            + self.workflows.settings.bytes()
             + self.calendar.bytes()
+            + self.filters.filters.bytes()
             + self.rate_limits.limits.bytes()
     }
 

@@ -9,11 +9,13 @@
 //! | part | owns |
 //! |---|---|
 //! | [`attempt`] | the transitions of an attempt: a pure function, with its diagram |
-//! | [`workflows`] | definitions and their versions |
+//! | [`workflows`] | definitions, their versions, pauses |
 //! | [`runs`] | runs, tasks, child runs, history, retention |
+//! | [`conditions`] | conditions that start, skip or cancel a task |
+//! | [`predicate`] | CEL expressions of conditions and filters |
 //! | [`scheduler`] | queues, worker pools, turns |
 //! | [`workers`] | workers, streams, leases |
-//! | [`triggers`] | events, schedules, crons |
+//! | [`triggers`] | events and their filters, schedules, crons |
 //! | [`expression`] | expressions of limits, over the data of a run |
 //! | [`limits`] | the limits of a run, as its workflow's expressions evaluate for it |
 //! | [`concurrency`] | concurrency groups |
@@ -32,6 +34,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod concurrency;
+pub(crate) mod conditions;
 pub(crate) mod effect;
 pub(crate) mod expression;
 pub(crate) mod idempotency;
@@ -41,6 +44,7 @@ pub(crate) mod machine;
 pub(crate) mod metadata;
 mod operations;
 pub(crate) mod placement;
+pub(crate) mod predicate;
 mod query;
 pub(crate) mod rate_limits;
 pub(crate) mod runs;
@@ -60,10 +64,11 @@ pub(crate) use self::{
     effect::{Effect, TaskEvent},
     logs::LogLine,
     machine::{Capacity, State},
-    operations::{AttemptReport, Desired, TriggerError, TriggerItem, Triggered, claim_for},
+    operations::{AttemptReport, Desired, FilterError, TriggerError, TriggerItem, Triggered, claim_for},
+    predicate::FilterRule,
     runs::{HistoryEvent, HistoryEventKind, Origin, Parent, Phase, Run, RunFilter, Task},
     time::{ClockReading, MonotonicInstant, NextDeadline, Timestamp},
-    triggers::{Cron, CronError, Event, PushedEvent, RunTemplate, ScheduledRun},
+    triggers::{Cron, CronError, Event, EventFilter, PushedEvent, RunTemplate, ScheduledRun},
     workers::{Registration, StreamId, Worker, WorkerError, WorkerStatus},
-    workflows::Version,
+    workflows::{Pause, PauseBehavior, Version},
 };

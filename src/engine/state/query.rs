@@ -17,6 +17,13 @@ use crate::{
     hatchet::wire::{RunId, RunStatus, WorkerId},
 };
 
+/// A task that has not ended.
+pub(crate) struct OpenTask<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) task: &'a Task,
+    pub(crate) spec: TaskSpec<'a>,
+}
+
 impl State {
     /// Numbers of runs created, tasks assigned and runs finished so far.
     pub(crate) fn totals(&self) -> [u64; 3] {
@@ -40,6 +47,20 @@ impl State {
     /// The definition of a task.
     pub(crate) fn spec(&self, task: RunId) -> Option<TaskSpec<'_>> {
         self.runs.spec(task)
+    }
+
+    /// The retained versions of a workflow.
+    pub(crate) fn versions_of(&self, workflow: Uuid) -> impl Iterator<Item = &Arc<Version>> {
+        self.workflows.versions.values().filter(move |version| version.workflow_id == workflow)
+    }
+
+    /// The tasks that have not ended.
+    pub(crate) fn open_tasks(&self) -> impl Iterator<Item = OpenTask<'_>> {
+        let open = self.runs.by_age().map(|(_, run)| run).filter(|run| run.finished.is_none());
+        open.flat_map(|run| run.tasks.iter().map(move |id| (run, *id))).filter_map(|(run, id)| {
+            let task = self.runs.task(id).filter(|task| !task.phase.stage().is_final())?;
+            Some(OpenTask { run, task, spec: run.version.task(task.spec)? })
+        })
     }
 
     /// The status of a run, computed from the phases of its tasks.

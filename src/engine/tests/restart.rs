@@ -47,6 +47,58 @@ async fn runs_results_and_logs_survive_restart() {
 }
 
 #[tokio::test]
+async fn conditions_filters_and_pauses_survive_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, mut client) = start(options(dir.path())).await;
+    let base = |key: &str| {
+        Some(v1::BaseMatchCondition {
+            readable_data_key: key.into(),
+            action: v1::Action::Queue.into(),
+            ..Default::default()
+        })
+    };
+    let event = v1::UserEventMatchCondition { base: base("e"), user_event_key: "go".into(), ..Default::default() };
+    let sleep = v1::SleepMatchCondition { base: base("s"), sleep_for: "200ms".into() };
+    let conditions =
+        v1::TaskConditions { user_event_conditions: vec![event], sleep_conditions: vec![sleep], ..Default::default() };
+    client.declare("t", |request| request.tasks[0].conditions = Some(conditions)).await.unwrap();
+    let filter = v1::DefaultFilter { scope: "s".into(), expression: "true".into(), payload: Some(b"{\"p\":1}".into()) };
+    client
+        .declare("f", |request| {
+            request.event_triggers = vec!["go".into()];
+            request.default_filters = vec![filter];
+        })
+        .await
+        .unwrap();
+    let waiting = client.trigger("t", "{}").await.unwrap();
+    let go = |scope: &str| proto::PushEventRequest {
+        key: "go".into(),
+        payload: "{}".into(),
+        scope: Some(scope.into()),
+        ..Default::default()
+    };
+    client.events.push(go("other")).await.unwrap();
+    let tenant = engine.handshake().tenant_id.clone();
+    let (_, list) = rest(&engine, &format!("GET /api/v1/tenants/{tenant}/workflows?name=f"), "").await;
+    let workflow = format!("/api/v1/workflows/{}", list["rows"][0]["metadata"]["id"].as_str().unwrap());
+    let pause = r#"{"pause":{"action":"pause","pausedWorkflowCronRunQueueBehavior":"QUEUE",
+        "pausedWorkflowScheduledRunQueueBehavior":"QUEUE","pausedWorkflowQueueTTL":"1h"}}"#;
+    assert_eq!(rest(&engine, &format!("PATCH {workflow}"), pause).await.0, 200);
+    engine.stop().await;
+
+    let (engine, mut client) = start(options(dir.path())).await;
+    let (_, mut work) = client.worker("t").await;
+    assert_eq!(next(&mut work).await.unwrap().task_run_external_id, waiting, "the event counts");
+    let (_, mut work) = client.worker("f").await;
+    client.events.push(go("s")).await.unwrap();
+    assert_eq!(rest(&engine, &format!("GET {workflow}"), "").await.1["isPaused"], true);
+    let resume = r#"{"pause":{"action":"unpause"}}"#;
+    assert_eq!(rest(&engine, &format!("PATCH {workflow}"), resume).await.0, 200);
+    assert!(next(&mut work).await.unwrap().action_payload.contains(r#""filter_payload":{"p":1}"#));
+    engine.stop().await;
+}
+
+#[tokio::test]
 async fn worker_of_other_process_resumes_its_attempt() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, mut client) = start(options(dir.path())).await;

@@ -52,6 +52,11 @@ fn parse_value<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
     Ok(raw.get())
 }
 
+/// Whether a text is a JSON object that a real engine could store.
+pub(super) fn is_object(text: &str) -> bool {
+    parse_value(text, "").is_ok_and(|raw| raw.starts_with('{'))
+}
+
 /// Returns an output. If it is invalid, the task's attempt fails with the returned error.
 pub(super) fn validate_output(text: &str, max_message: usize) -> Result<Arc<str>, String> {
     if text.len() + ENVELOPE > max_message {

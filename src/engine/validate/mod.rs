@@ -10,6 +10,7 @@
 //! | `trigger` | `TriggerWorkflowRequest` or a `RunTemplate` | `TriggerItem` |
 //! | `template` | the workflow, payloads and priority of a run | `RunTemplate` |
 //! | `event` | `PushEventRequest` | `PushedEvent` |
+//! | `event_filter` | the fields of an event filter | `FilterRule` |
 //! | `registration` | `WorkerRegisterRequest` | `Registration` |
 //! | `report` | `StepActionEvent` | `AttemptReport` |
 //! | `log_line` | `PutLogRequest` | `NewLogLine` |
@@ -20,6 +21,7 @@
 pub(super) mod definition;
 mod error;
 pub(super) mod event;
+pub(super) mod event_filter;
 pub(super) mod field;
 pub(super) mod filter;
 mod json;

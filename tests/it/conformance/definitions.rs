@@ -129,6 +129,27 @@ async fn malformed_definition_is_refused() {
     }
 }
 
+/// A real engine supports durable tasks.
+#[tokio::test]
+async fn refused_workflow_does_not_affect_others_of_the_worker() {
+    let target = Target::start().await;
+    if !target.is_embedded() {
+        return;
+    }
+    let mut durable = target.definition("durable");
+    durable.tasks[0].is_durable = true;
+    assert_refused(target.try_put(&durable).await, Code::InvalidArgument, "durable tasks");
+    let workflow = target.workflow("plain").await;
+    let actions = [durable.tasks[0].action.as_str(), workflow.action.as_str()];
+    let mut worker = RawWorker::register(&target, "worker", &actions, &[("default", 1)]).await;
+    worker.listen();
+    let run = target.trigger(&workflow, json!({})).await;
+    let action = worker.next_start().await;
+    worker.complete(&action, "{}").await;
+    target.done(&run).await;
+    worker.close().await;
+}
+
 #[tokio::test]
 async fn every_duration_unit_is_accepted() {
     let target = Target::start().await;

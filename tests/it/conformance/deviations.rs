@@ -59,6 +59,22 @@ pub enum Deviation {
     InvalidCronIsRefused,
     /// A cron declared twice in one definition is created once; a real engine fails with INTERNAL.
     DuplicateCronIsMerged,
+    /// A task that waits for its conditions is cancelled with its run; a real engine does not cancel it.
+    WaitingTaskIsCancelled,
+    /// A condition whose expression does not compile, whose event key is empty, or whose parent is not one of the task's
+    /// is refused; a real engine accepts it, and the condition is never met.
+    ImpossibleConditionIsRefused,
+    /// A group of conditions with a parent and a sleep or an event is met by one of them; a real engine (v0.104) waits
+    /// for both.
+    GroupOfParentAndSleepNeedsOne,
+    /// The only task of a workflow may have conditions; on a real engine its run never exists.
+    OnlyTaskMayHaveConditions,
+    /// An event filter without a scope, a valid expression, an object as its payload or a known workflow, and a duplicate,
+    /// is refused; a real engine accepts it, or fails with INTERNAL or 500.
+    InvalidEventFilterIsRefused,
+    /// A pause with an unknown action or behavior or an invalid time to live is refused with 400; a real engine accepts
+    /// any time to live and fails with 500 otherwise.
+    InvalidPauseIsRefused,
     /// A trigger whose idempotency key fails to evaluate is refused; a real engine returns OK and creates no run.
     FailingKeyIsRefused,
 }

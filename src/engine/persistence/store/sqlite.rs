@@ -225,12 +225,6 @@ fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection.query_row(sql, [name], |row| row.get::<_, i64>(0)).map(|count| count > 0)
 }
 
-fn create_table(table: Table) -> String {
-    let (key, end) =
-        if table.is_numbered() { ("INTEGER PRIMARY KEY", "") } else { ("BLOB PRIMARY KEY NOT NULL", " WITHOUT ROWID") };
-    format!("CREATE TABLE IF NOT EXISTS {} (key {key}, head BLOB NOT NULL, a TEXT, b TEXT){end};", table.name())
-}
-
 /// Creates the tables in an empty file. The caller renames the file afterwards, so that an empty file with the final
 /// name is never a new database. All tables have the same columns: the meaning of a row is in its record.
 pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
@@ -245,6 +239,13 @@ pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
     sql += &format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;");
     connection.execute_batch(&sql)?;
     Ok(connection.close().map_err(|(_, error)| error)?)
+}
+
+/// The statement that creates a table, unless it exists.
+fn create_table(table: Table) -> String {
+    let (key, end) =
+        if table.is_numbered() { ("INTEGER PRIMARY KEY", "") } else { ("BLOB PRIMARY KEY NOT NULL", " WITHOUT ROWID") };
+    format!("CREATE TABLE IF NOT EXISTS {} (key {key}, head BLOB NOT NULL, a TEXT, b TEXT){end};", table.name())
 }
 
 fn flags() -> OpenFlags {

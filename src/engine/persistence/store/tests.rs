@@ -37,6 +37,24 @@ fn batch_is_written_completely_or_not_at_all() {
 }
 
 #[test]
+fn file_of_earlier_version_gets_the_added_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    Database::open(&path).unwrap().claim().unwrap().write(&[put(1, 10)]).unwrap();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    for table in Table::ALL.into_iter().filter(|table| !table.is_in_all_files()) {
+        file.execute_batch(&format!("DROP TABLE {}", table.name())).unwrap();
+    }
+    drop(file);
+    assert_eq!(numbers(&path), [1]);
+    let row = Row { head: vec![1], texts: [None, None] };
+    let added = RowChange::Put(Table::Filters, RowKey::Bytes(vec![7; 16]), row);
+    Database::open(&path).unwrap().claim().unwrap().write(&[added]).unwrap();
+    assert_eq!(numbers(&path).len(), 2);
+}
+
+#[test]
 fn file_shrinks_under_load() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");

@@ -21,6 +21,8 @@ pub(crate) enum LastPage {
     ItselfUnlessFull,
     /// Every page names the next.
     Next,
+    /// Every page names the next, and the first page has the number 0.
+    NextFromZero,
 }
 
 /// The requested part of a list.
@@ -80,11 +82,12 @@ impl Page {
 
     /// The `pagination` of a response for a list with this number of rows.
     pub(crate) fn pagination(&self, total: usize) -> Value {
-        let (current, pages) = ((self.offset / self.limit).saturating_add(1), total.div_ceil(self.limit));
+        let first = usize::from(self.last_page != LastPage::NextFromZero);
+        let (current, pages) = ((self.offset / self.limit).saturating_add(first), total.div_ceil(self.limit));
         let names_itself = match self.last_page {
             LastPage::Itself => current == pages,
             LastPage::ItselfUnlessFull => total < self.offset.saturating_add(self.limit),
-            LastPage::Next => false,
+            LastPage::Next | LastPage::NextFromZero => false,
         };
         let next = if names_itself { current } else { current.saturating_add(1) };
         json!({ "current_page": current, "next_page": next, "num_pages": pages })

@@ -37,12 +37,11 @@ pub(crate) fn run_object(driver: &Driver, state: &State, id: RunId, run: &Run, p
         [only] => state.task(only).zip(state.spec(only)),
         _ => None,
     };
-    let name = only.map_or(&run.version.definition.name, |(_, spec)| &spec.definition.name);
     let mut object = JsonObject::from_value(json!({
         "metadata": resource_metadata(id, run.created),
         "status": state.rest_status(run).as_str(),
         "tenantId": driver.tenant.to_string(),
-        "displayName": display_name(name, run),
+        "displayName": display_name(run_name(run), run),
         "workflowId": run.version.workflow_id.to_string(),
         "workflowVersionId": run.version.id.to_string(),
         "createdAt": rfc3339(run.created),
@@ -50,7 +49,7 @@ pub(crate) fn run_object(driver: &Driver, state: &State, id: RunId, run: &Run, p
     }));
     object.payload("additionalMetadata", Payload::Json(run.metadata.clone()));
     if let Some((task, spec)) = only {
-        add_payload(&mut object, "input", payloads.then(|| task_input(state, run, spec)));
+        add_payload(&mut object, "input", payloads.then(|| task_input(state, id, run, spec)));
         add_payload(&mut object, "output", payloads.then(|| output(task)).flatten());
         add_times(&mut object, task.started, task.finished);
         return object;
@@ -146,7 +145,7 @@ pub(crate) fn task_object(driver: &Driver, state: &State, id: RunId, view: TaskV
     let input = match view {
         TaskView::Alone => Some(Payload::Json(run.input.clone())),
         TaskView::Row { .. } | TaskView::RunRow { .. } | TaskView::InRun => {
-            (payloads && task.was_queued()).then(|| task_input(state, run, spec))
+            (payloads && task.was_queued()).then(|| task_input(state, id, run, spec))
         }
     };
     if view == TaskView::Alone {
@@ -158,13 +157,21 @@ pub(crate) fn task_object(driver: &Driver, state: &State, id: RunId, view: TaskV
     Some(object)
 }
 
+/// The name of a run: that of its single task, or of its workflow.
+pub(crate) fn run_name(run: &Run) -> &str {
+    match &run.version.definition.tasks[..] {
+        [only] => &only.name,
+        _ => &run.version.definition.name,
+    }
+}
+
 /// A name with the creation time of the run in milliseconds.
 pub(crate) fn display_name(name: &str, run: &Run) -> String {
     format!("{name}-{}", run.created.0)
 }
 
-fn task_input(state: &State, run: &Run, spec: TaskSpec<'_>) -> Payload {
-    Payload::TaskInput(TaskInput::for_display(state, run, spec))
+fn task_input(state: &State, id: RunId, run: &Run, spec: TaskSpec<'_>) -> Payload {
+    Payload::TaskInput(TaskInput::for_display(state, id, run, spec))
 }
 
 /// The output of a completed task, unless it was skipped.

@@ -7,10 +7,13 @@ use crate::engine::{
     cron::CronRule,
     state::{
         machine::State,
+        runs::Origin,
         time::{ClockReading, Timestamp},
         triggers::{Cron, CronError, RunTemplate, ScheduledRun},
+        workflows::PauseBehavior,
     },
 };
+use crate::hatchet::wire::RunId;
 
 impl State {
     /// Schedules a run for each of the times. A time in the past is due at the next tick.
@@ -86,9 +89,25 @@ impl State {
         self.calendar.remove_cron(id)
     }
 
+    /// Triggers a run of a cron immediately; `None` if the cron does not exist or its run was refused.
+    pub(crate) fn trigger_cron(&mut self, id: Uuid, now: ClockReading) -> Option<RunId> {
+        let template = self.calendar.cron_run(id, now.display)?;
+        self.trigger_unattended(template, Origin::Cron, None, None, now)
+    }
+
     /// Triggers all runs of the calendar that are due.
     pub(super) fn start_due_runs(&mut self, now: ClockReading) {
-        while let Some((template, origin)) = self.calendar.pop_due(now) {
+        let is_dropped = |workflow: &str, is_cron: bool| {
+            let Some(version) = self.workflows.get(workflow) else { return false };
+            let pause = self.workflows.pause_of(version.workflow_id);
+            let behavior = pause.map(|pause| if is_cron { pause.cron } else { pause.scheduled });
+            behavior == Some(PauseBehavior::Drop)
+        };
+        let mut due = Vec::new();
+        while let Some(run) = self.calendar.pop_due(now, is_dropped) {
+            due.push(run);
+        }
+        for (template, origin) in due {
             self.trigger_unattended(template, origin, None, None, now);
         }
     }

@@ -6,9 +6,8 @@
 mod admission;
 mod calendar;
 mod control;
-mod declare;
 mod dispatch;
-mod event;
+mod events;
 mod output;
 mod report;
 mod task_end;
@@ -16,8 +15,10 @@ mod tick;
 mod transition;
 mod trigger;
 mod worker;
+mod workflows;
 
 pub(crate) use self::{
+    events::FilterError,
     report::AttemptReport,
     trigger::{Desired, TriggerError, TriggerItem, Triggered, claim_for},
 };

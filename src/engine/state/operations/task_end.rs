@@ -16,23 +16,34 @@ impl State {
     pub(super) fn release_waiting(&mut self, run: RunId, tasks: &[RunId], now: ClockReading) {
         let Some(run) = self.runs.get(run) else { return };
         if let [only] = run.tasks[..] {
+            let has_conditions = run.version.task(0).is_some_and(|spec| spec.definition.conditions.is_some());
+            if has_conditions {
+                self.begin_conditions(only);
+                return self.check_conditions(only, now);
+            }
             return self.apply(only, &AttemptEvent::Released, now);
         }
         let (version, all) = (run.version.clone(), run.tasks.clone());
-        let mut released = Vec::new();
+        let (mut released, mut conditional) = (Vec::new(), Vec::new());
         for id in tasks {
             let Some(index) = self.runs.task(*id).map(|task| task.spec) else { continue };
             let blockers = self.runs.blockers(&version, &all, index);
             if let Some(task) = self.runs.task_mut(*id) {
                 task.phase = Phase::Waiting(blockers);
             }
-            if blockers == 0 {
+            if version.task(index).is_some_and(|spec| spec.definition.conditions.is_some()) {
+                self.begin_conditions(*id);
+                conditional.push(*id);
+            } else if blockers == 0 {
                 released.push((*id, index));
             }
         }
         for (id, index) in released {
             let event = self.runs.release_event(&version, &all, index);
             self.apply(id, &event, now);
+        }
+        for id in conditional {
+            self.check_conditions(id, now);
         }
     }
 
@@ -46,7 +57,12 @@ impl State {
             for child in version.task(index).iter().flat_map(|spec| spec.children) {
                 if !is_completed {
                     self.apply(tasks[*child], &AttemptEvent::ParentLost, now);
-                } else if let Some((child, event)) = self.runs.unblock(&version, &tasks, *child) {
+                    continue;
+                }
+                let unblocked = self.runs.unblock(&version, &tasks, *child);
+                if version.task(*child).is_some_and(|spec| spec.definition.conditions.is_some()) {
+                    self.check_conditions(tasks[*child], now);
+                } else if let Some((child, event)) = unblocked {
                     self.apply(child, &event, now);
                 }
             }
@@ -77,6 +93,9 @@ impl State {
         let mut removed = Vec::new();
         while let Some((id, run)) = self.runs.remove_expired(&self.retention, now) {
             run.tasks.iter().for_each(|task| self.logs.remove_task(*task));
+            if !self.conditions.is_empty() {
+                run.tasks.iter().for_each(|task| self.conditions.remove(*task, &mut self.timers));
+            }
             self.workflows.drop_if_unused(&run.version);
             removed.push(id);
         }

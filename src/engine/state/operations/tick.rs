@@ -24,6 +24,7 @@ impl State {
         while let Some((key, timer)) = self.timers.pop_due(now.monotonic) {
             match timer {
                 Timer::Task(id) => self.task_timer_fired(id, key, now),
+                Timer::Condition(id) => self.condition_timer_fired(id, key, now),
                 Timer::Chunks(id) => self.flush_chunks(id),
                 Timer::Worker(id) => self.check_lease(id, now),
                 Timer::RateLimit(key) => {
@@ -42,7 +43,10 @@ impl State {
             return;
         }
         task.timer = None;
-        let event = match task.phase.stage() {
+        let stage = task.phase.stage();
+        let event = match stage {
+            // The time to live of a paused workflow.
+            Stage::Queued if self.pause_of_task(id).is_some() => AttemptEvent::Cancelled,
             Stage::Queued => AttemptEvent::ScheduleTimedOut,
             Stage::BackOff => AttemptEvent::BackOffElapsed,
             Stage::Running => AttemptEvent::TimedOut,

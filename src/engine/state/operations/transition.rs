@@ -20,7 +20,7 @@ use crate::{
 /// Error of a task that has lost too many workers; the text of a real engine.
 const MAX_REASSIGNED: &str = "Task reached its maximum reassignment count";
 
-/// Output of an on-failure task that was not needed; the text of a real engine.
+/// Output of a skipped task; the text of a real engine.
 const SKIPPED: &str = r#"{"skipped":true}"#;
 
 impl State {
@@ -76,6 +76,7 @@ impl State {
     pub(super) fn detach(&mut self, id: RunId) -> Option<WorkerId> {
         let spec = self.runs.spec(id)?;
         let (queue, requirements) = (spec.queue, spec.definition.requirements.clone());
+        let has_conditions = spec.definition.conditions.is_some();
         let task = self.runs.task_mut_untracked(id)?;
         self.timers.cancel(task.timer.take());
         match task.phase {
@@ -91,7 +92,13 @@ impl State {
                 }
                 Some(running.worker)
             }
-            Phase::Waiting(_) | Phase::Held | Phase::BackOff => None,
+            Phase::Waiting(_) => {
+                if has_conditions {
+                    self.conditions.close(id, &mut self.timers);
+                }
+                None
+            }
+            Phase::Held | Phase::BackOff => None,
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
         }
     }

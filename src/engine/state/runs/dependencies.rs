@@ -9,6 +9,16 @@ use crate::{
     hatchet::wire::RunId,
 };
 
+/// Whether an output is that of a skipped task. As in a real engine, a task can also report such an output itself.
+pub(crate) fn is_skipped(output: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Output {
+        skipped: bool,
+    }
+    // Avoids parsing most outputs.
+    output.contains("\"skipped\"") && serde_json::from_str(output).is_ok_and(|output: Output| output.skipped)
+}
+
 impl Runs {
     /// The stage of a task of a run, by its index.
     fn stage(&self, tasks: &[RunId], index: usize) -> Option<Stage> {
@@ -27,8 +37,15 @@ impl Runs {
         }
     }
 
-    /// The event of a task without blockers: an on-failure task is skipped unless a task failed.
+    /// The event of a task without blockers. An on-failure task is skipped unless a task failed, another one if all of
+    /// its parents were skipped.
     pub(crate) fn release_event(&self, version: &Version, tasks: &[RunId], index: usize) -> AttemptEvent {
+        let output = |other: usize| self.tasks.get(tasks.get(other)?)?.phase.output();
+        let parents = version.definition.tasks.get(index).map(|task| &task.parents[..]).unwrap_or_default();
+        let is_parent_skipped = |parent: &usize| output(*parent).is_some_and(|output| is_skipped(output));
+        if !parents.is_empty() && parents.iter().all(is_parent_skipped) {
+            return AttemptEvent::Skipped;
+        }
         let has_failed = |other: usize| self.stage(tasks, other) == Some(Stage::Failed);
         if version.definition.on_failure() == Some(index) && !(0..index).any(has_failed) {
             AttemptEvent::Skipped

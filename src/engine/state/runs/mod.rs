@@ -17,10 +17,11 @@ mod run;
 mod task;
 
 pub(crate) use self::{
+    dependencies::is_skipped,
     filter::RunFilter,
     history::{HistoryEvent, HistoryEventKind, TaskHistory},
     reorder_buffer::{Released, ReorderBuffer},
-    run::{ChildKey, Finish, Origin, Parent, Run},
+    run::{ChildKey, Finish, Origin, Parent, Run, TriggeringFilter},
     task::{Phase, Running, Task},
 };
 

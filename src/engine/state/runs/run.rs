@@ -87,16 +87,26 @@ pub(crate) enum Origin {
     Event {
         id: Uuid,
         key: Arc<str>,
+        /// The filter that the event matched, if the workflow has filters.
+        filter: Option<Arc<TriggeringFilter>>,
     },
     Schedule(Uuid),
     Cron,
+}
+
+/// The filter through which an event has triggered a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TriggeringFilter {
+    pub(crate) id: Uuid,
+    /// The payload of the filter, a JSON object.
+    pub(crate) payload: Arc<str>,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call => f.write_str("a call"),
-            Self::Event { id, key } => write!(f, "event {id} (`{key}`)"),
+            Self::Event { id, key, .. } => write!(f, "event {id} (`{key}`)"),
             Self::Schedule(id) => write!(f, "schedule {id}"),
             Self::Cron => f.write_str("its cron"),
         }

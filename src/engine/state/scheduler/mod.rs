@@ -54,6 +54,8 @@ struct FairnessGroup {
     turn: u64,
     /// The pools and classes with a queue head of the group.
     waiting_in: BTreeSet<(PoolId, ClassId)>,
+    /// Whether the queues of the group have no heads, as the workflow is paused.
+    is_paused: bool,
 }
 
 /// All queues and worker pools.
@@ -121,7 +123,8 @@ impl Scheduler {
             return *known;
         }
         self.classes[key.class.0].1 += 1;
-        let queue = TaskQueue::new(key.clone(), class.clone(), is_lane);
+        let mut queue = TaskQueue::new(key.clone(), class.clone(), is_lane);
+        queue.is_paused = self.groups[key.group.0].is_paused;
         let id = match self.free_queues.pop() {
             Some(free) => {
                 self.queues[free.0] = queue;
@@ -209,6 +212,18 @@ impl Scheduler {
     /// Ends a suspension.
     pub(crate) fn resume(&mut self, id: QueueId) {
         self.change(id, |queue| queue.is_suspended = false);
+    }
+
+    /// Pauses or resumes the assignment of a workflow's tasks. Returns the queues of the workflow.
+    pub(crate) fn set_paused(&mut self, workflow: &str, is_paused: bool) -> Vec<QueueId> {
+        let Some(group) = self.group_ids.get(workflow).copied() else { return Vec::new() };
+        self.groups[group.0].is_paused = is_paused;
+        let queues = (0..self.queues.len()).filter(|at| self.queues[*at].key.group == group).map(QueueId);
+        let queues: Vec<QueueId> = queues.collect();
+        for id in &queues {
+            self.change(*id, |queue| queue.is_paused = is_paused);
+        }
+        queues
     }
 
     /// Changes a queue, and registers its new head in the pools that serve it.

@@ -68,11 +68,13 @@ pub(crate) struct TaskQueue {
     /// Whether its tasks wait for units of a rate limit, so that no worker gets them.
     pub(super) is_suspended: bool,
     tasks: BTreeMap<QueuePosition, RunId>,
+    /// A paused queue has no head.
+    pub(super) is_paused: bool,
 }
 
 impl TaskQueue {
     pub(super) fn new(key: QueueKey, class: ResourceClass, is_lane: bool) -> Self {
-        Self { key, class, is_lane, is_suspended: false, tasks: BTreeMap::new() }
+        Self { key, class, is_lane, is_suspended: false, is_paused: false, tasks: BTreeMap::new() }
     }
 
     /// Units of rate limits that each of its tasks takes.
@@ -82,7 +84,7 @@ impl TaskQueue {
 
     /// The task to assign next; `None` if the queue is empty or suspended.
     pub(crate) fn head(&self) -> Option<RunId> {
-        if self.is_suspended {
+        if self.is_suspended || self.is_paused {
             return None;
         }
         self.tasks.first_key_value().map(|(_, task)| *task)
@@ -94,7 +96,7 @@ impl TaskQueue {
 
     /// The position of the head.
     pub(super) fn head_position(&self) -> Option<QueuePosition> {
-        if self.is_suspended {
+        if self.is_suspended || self.is_paused {
             return None;
         }
         self.tasks.first_key_value().map(|(position, _)| *position)

@@ -10,11 +10,13 @@
 //! back to the monotonic clock. As somebody may have set the wall clock in between, no restored wait is longer than the
 //! declared one.
 
+mod conditions;
 mod limits;
 mod restore;
 mod restore_runs;
 mod save;
 mod text;
+mod workflows;
 
 #[cfg(any(feature = "durable", test))]
 pub(crate) use self::restore::Restore;

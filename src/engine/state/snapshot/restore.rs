@@ -12,8 +12,8 @@ use crate::{
         persistence::{
             limit_records::RateLimitRecord,
             records::{
-                ChildRecord, ClaimRecord, CronRecord, EventRecord, Id, LineRecord, ScheduleRecord, VersionRecord,
-                WorkerRecord, decode, required_id,
+                ChildRecord, ClaimRecord, ConditionsRecord, CronRecord, EventRecord, Id, LineRecord, ScheduleRecord,
+                VersionRecord, WorkerRecord, decode, required_id,
             },
             row::{Damaged, StoredRow, Table},
         },
@@ -40,6 +40,8 @@ pub(crate) struct Restore {
     now: ClockReading,
     validate: Validate,
     runs: RestoredRuns,
+    /// The conditions of tasks, which are restored after the runs.
+    conditions: Vec<ConditionsRecord>,
     /// Schedules whose run has been triggered. Only earlier versions stored them; see [`ScheduleRecord::run`].
     obsolete_schedules: Vec<Uuid>,
 }
@@ -51,6 +53,7 @@ impl Restore {
             now,
             validate,
             runs: RestoredRuns::default(),
+            conditions: Vec::new(),
             obsolete_schedules: Vec::new(),
         }
     }
@@ -58,14 +61,20 @@ impl Restore {
     /// Restores one row.
     pub(crate) fn put(&mut self, table: Table, row: StoredRow<'_>) -> Result<(), Damaged> {
         match table {
+            Table::Settings => self.state.restore_settings(decode(row.head)?),
             Table::Versions => self.version(row.number, decode(row.head)?),
             Table::Runs => self.runs.run(&self.state, row, decode(row.head)?),
             Table::Tasks => self.runs.task(&mut self.state, self.now, row, decode(row.head)?),
+            Table::Conditions => {
+                self.conditions.push(decode(row.head)?);
+                Ok(())
+            }
             Table::Children => self.child(decode(row.head)?),
             Table::Claims => self.claim(row.key, &decode(row.head)?),
             Table::Workers => self.worker(decode(row.head)?),
             Table::Lines => self.line(row, &decode(row.head)?),
             Table::Events => self.event(row, decode(row.head)?),
+            Table::Filters => self.state.restore_filter(row, decode(row.head)?),
             Table::Schedules => self.schedule(row, &decode(row.head)?),
             Table::Crons => self.cron(row, decode(row.head)?),
             Table::RateLimits => self.rate_limit(row.key, &decode(row.head)?),
@@ -191,9 +200,18 @@ impl Restore {
 
     /// Returns the restored state, which tracks changes from now on. Due timers fire at the next tick.
     pub(crate) fn finish(self) -> Result<State, Damaged> {
-        let Self { mut state, now, runs, obsolete_schedules, .. } = self;
+        let Self { mut state, now, runs, mut conditions, obsolete_schedules, .. } = self;
         let mut lost = runs.finish(&mut state, now)?;
+        // Tasks that wait for the same event start in the order of their creation.
+        conditions.sort_by_key(|record| record.task.and_then(|id| Some(state.runs.task(id.uuid().into())?.seq)));
+        for record in conditions {
+            state.restore_conditions(record, now)?;
+        }
         state.track_changes();
+        let paused = state.workflows.settings.iter().filter(|(_, settings)| settings.pause.is_some());
+        for id in paused.map(|(id, _)| *id).collect::<Vec<_>>() {
+            state.apply_pause(id, now);
+        }
         for id in obsolete_schedules {
             state.unschedule(id);
         }

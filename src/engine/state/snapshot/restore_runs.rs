@@ -14,7 +14,7 @@ use crate::{
         },
         state::{
             machine::State,
-            runs::{Finish, Origin, Parent, Phase, ReorderBuffer, Run, Running, Task, TaskHistory},
+            runs::{Finish, Origin, Parent, Phase, ReorderBuffer, Run, Running, Task, TaskHistory, TriggeringFilter},
             scheduler::QueuePosition,
             slots,
             time::{ClockReading, Timer, Timestamp},
@@ -52,7 +52,11 @@ impl RestoredRuns {
             return Err(Damaged(format!("the run has {} tasks and its version {}", tasks.len(), version.len())));
         }
         let origin = match (record.event, record.event_key, record.schedule) {
-            (Some(id), Some(key), _) => Origin::Event { id: id.uuid(), key: key.into() },
+            (Some(id), Some(key), _) => {
+                let filter = record.filter.zip(record.filter_payload);
+                let filter = filter.map(|(id, payload)| TriggeringFilter { id: id.uuid(), payload: payload.into() });
+                Origin::Event { id: id.uuid(), key: key.into(), filter: filter.map(Arc::new) }
+            }
             (_, _, Some(id)) => Origin::Schedule(id.uuid()),
             _ if record.cron => Origin::Cron,
             _ => Origin::Call,

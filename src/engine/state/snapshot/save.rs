@@ -5,7 +5,11 @@ use std::sync::Arc;
 use prost::Message;
 use uuid::Uuid;
 
-use super::limits;
+use super::{
+    conditions::conditions_row,
+    limits,
+    workflows::{filter_row, settings_row},
+};
 use crate::{
     engine::{
         persistence::{
@@ -33,14 +37,17 @@ use crate::{
 impl State {
     /// Starts to track changes, for [`drain_changes`](Self::drain_changes).
     pub(crate) fn track_changes(&mut self) {
+        self.workflows.settings.track_changes();
         self.workflows.versions.track_changes();
         self.runs.runs.track_changes();
         self.runs.tasks.track_changes();
+        self.conditions.states.track_changes();
         self.runs.children.track_changes();
         self.idempotency_keys.claims.track_changes();
         self.workers.workers.track_changes();
         self.logs.lines.track_changes();
         self.events.events.track_changes();
+        self.filters.filters.track_changes();
         self.calendar.schedules.track_changes();
         self.calendar.crons.track_changes();
         self.rate_limits.limits.track_changes();
@@ -53,8 +60,11 @@ impl State {
             || self.logs.lines.has_changes()
             || self.workers.workers.has_changes()
             || self.idempotency_keys.claims.has_changes()
+            || self.conditions.states.has_changes()
             || self.runs.children.has_changes()
             || self.events.events.has_changes()
+            || self.filters.filters.has_changes()
+            || self.workflows.settings.has_changes()
             || self.calendar.schedules.has_changes()
             || self.calendar.crons.has_changes()
             || self.workflows.versions.has_changes()
@@ -64,14 +74,17 @@ impl State {
     /// Returns all changes since the last call.
     pub(crate) fn drain_changes(&mut self, now: ClockReading) -> Batch {
         let mut batch = Batch::new();
+        self.workflows.settings.drain_changes(Table::Settings, &mut batch, settings_row);
         self.workflows.versions.drain_changes(Table::Versions, &mut batch, |_, version| version_row(version));
         self.runs.runs.drain_changes(Table::Runs, &mut batch, run_row);
         self.runs.tasks.drain_changes(Table::Tasks, &mut batch, |id, task| task_row(id, task, now));
+        self.conditions.states.drain_changes(Table::Conditions, &mut batch, |id, state| conditions_row(id, state, now));
         self.runs.children.drain_changes(Table::Children, &mut batch, child_row);
         self.idempotency_keys.claims.drain_changes(Table::Claims, &mut batch, |_, claim| claim_row(claim, now));
         self.workers.workers.drain_changes(Table::Workers, &mut batch, worker_row);
         self.logs.lines.drain_changes(Table::Lines, &mut batch, |_, line| line_row(line));
         self.events.events.drain_changes(Table::Events, &mut batch, |_, event| event_row(event));
+        self.filters.filters.drain_changes(Table::Filters, &mut batch, |id, filter| filter_row(id, filter));
         self.calendar.schedules.drain_changes(Table::Schedules, &mut batch, schedule_row);
         self.calendar.crons.drain_changes(Table::Crons, &mut batch, cron_row);
         self.rate_limits.limits.drain_changes(Table::RateLimits, &mut batch, |_, limit| {
@@ -101,11 +114,15 @@ fn version_row(version: &Version) -> Row {
 fn run_row(id: &RunId, run: &Run) -> Row {
     let (event, schedule, cron) = match &run.origin {
         Origin::Call => (None, None, false),
-        Origin::Event { id, key } => (Some((*id, key.to_string())), None, false),
+        Origin::Event { id, key, .. } => (Some((*id, key.to_string())), None, false),
         Origin::Schedule(id) => (None, Id::of(*id), false),
         Origin::Cron => (None, None, true),
     };
     let (event, event_key) = event.unzip();
+    let filter = match &run.origin {
+        Origin::Event { filter, .. } => filter.as_ref(),
+        Origin::Call | Origin::Schedule(_) | Origin::Cron => None,
+    };
     let is_single_task = run.tasks[..] == [*id];
     let parent = run.parent.as_ref().map(|parent| ParentRecord {
         task: Id::of(parent.task.uuid()),
@@ -124,6 +141,8 @@ fn run_row(id: &RunId, run: &Run) -> Row {
         cron,
         tasks: run.tasks.iter().filter(|_| !is_single_task).filter_map(|task| Id::of(task.uuid())).collect(),
         claim: run.idempotency_key.as_deref().map(str::to_owned),
+        filter: filter.and_then(|filter| Id::of(filter.id)),
+        filter_payload: filter.map(|filter| filter.payload.to_string()),
         limits: run.limits.as_deref().map(limits::to_record),
         groups_held: u32::try_from(run.groups_held).unwrap_or(u32::MAX),
         is_in_groups: run.is_in_groups,

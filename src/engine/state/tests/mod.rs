@@ -3,6 +3,7 @@
 mod clock_gaps;
 #[cfg(feature = "cel")]
 mod concurrency;
+mod conditions;
 mod dependencies;
 mod fairness;
 #[cfg(feature = "cel")]
@@ -14,6 +15,7 @@ mod restart;
 mod rules;
 mod stage_table;
 mod triggers;
+mod workflows;
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,8 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
+use super::conditions::{event, parent, sleep};
 use super::*;
-use crate::engine::state::{Phase, placement::Sticky, rate_limits::Window, slots};
+use crate::engine::state::{
+    Phase,
+    conditions::{ConditionAction, ConditionStage, Conditions, Decision, ParentEnd, WaitKind},
+    placement::Sticky,
+    rate_limits::Window,
+    runs::is_skipped,
+    slots,
+};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -34,6 +42,8 @@ enum Op {
     Pause(usize, bool),
     Unsubscribe(usize),
     Advance(u64),
+    /// Pushes an event for which tasks wait.
+    Event(usize),
     /// Persists the changes without a restart.
     Persist,
     Restart,
@@ -58,7 +68,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => at.clone().prop_map(Op::Close),
         6 => at.clone().prop_map(Op::Heartbeat),
         1 => (at.clone(), any::<bool>()).prop_map(|(at, paused)| Op::Pause(at, paused)),
-        1 => at.prop_map(Op::Unsubscribe),
+        1 => at.clone().prop_map(Op::Unsubscribe),
+        2 => (0usize..4).prop_map(Op::Event),
         1 => Just(Op::Persist),
         1 => Just(Op::Restart),
         3 => prop_oneof![0u64..500, 500u64..6000, 20_000u64..400_000].prop_map(Op::Advance),
@@ -66,12 +77,34 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 #[cfg(not(feature = "cel"))]
-const WORKFLOWS: [&str; 6] = ["plain", "retried", "cpu", "dag", "limited", "sticky"];
+const WORKFLOWS: [&str; 7] = ["plain", "retried", "cpu", "dag", "limited", "sticky", "conditions"];
 
 /// The last four have concurrency groups.
 #[cfg(feature = "cel")]
-const WORKFLOWS: [&str; 10] =
-    ["plain", "retried", "cpu", "dag", "limited", "sticky", "grouped", "replaced", "kept", "pair"];
+const WORKFLOWS: [&str; 11] =
+    ["plain", "retried", "cpu", "dag", "limited", "sticky", "conditions", "grouped", "replaced", "kept", "pair"];
+
+/// The keys of pushed events.
+const EVENTS: [&str; 4] = ["go", "skip", "cancel", "either"];
+
+/// a ─► b (event and sleep, or skip, or cancel) ─► c (either a parent or an event), a ─► d (skipped) ─► e, and f, which
+/// waits for an event and is skipped by a sleep.
+fn conditional_tasks() -> Vec<TaskDefinition> {
+    use ConditionAction::{Cancel, Skip, Wait};
+    let waits =
+        vec![event(Wait, 0, "go", ""), sleep(Wait, 1, 15), event(Skip, 2, "skip", ""), event(Cancel, 3, "cancel", "")];
+    let either = vec![event(Wait, 0, "either", ""), sleep(Wait, 1, 3)];
+    let rescue = TaskDefinition { on_failure: true, ..World::task("rescue", &[]) };
+    vec![
+        World::task("a", &[]),
+        conditions::task("b", &[0], Vec::new(), waits),
+        conditions::task("c", &[0, 1], vec![parent(Wait, 0, 1, "")], either),
+        conditions::task("d", &[0], vec![parent(Skip, 0, 0, "")], Vec::new()),
+        World::task("e", &[3]),
+        conditions::task("f", &[], Vec::new(), vec![event(Wait, 0, "go", ""), sleep(Skip, 1, 20)]),
+        rescue,
+    ]
+}
 
 struct Random {
     world: World,
@@ -151,6 +184,7 @@ impl Random {
         let cpu = TaskDefinition { requirements: requirements(&[("cpu", 1)]), ..World::task("c", &[0]) };
         let tasks = vec![World::task("a", &[]), retried, cpu, World::task("d", &[1, 2]), World::task("e", &[]), rescue];
         world.declare_all("dag", tasks, |_| ());
+        world.declare_all("conditions", conditional_tasks(), |_| ());
         world.put_rate_limit("rate", 5, Window::Minute);
         world.declare("limited", |t| t.rate_limits = vec![rate_limits::fixed("rate", 2)]);
         let tasks = vec![World::task("a", &[]), World::task("b", &[0])];
@@ -254,6 +288,16 @@ impl Random {
                     let _ = world.event(|state, _| state.unsubscribe(id));
                 }
             }
+            Op::Event(at) => {
+                let event = PushedEvent {
+                    key: EVENTS[at].into(),
+                    input: "{}".into(),
+                    metadata: "{}".into(),
+                    priority: None,
+                    scope: None,
+                };
+                world.event(|state, now| state.push_event(event, now));
+            }
             Op::Persist => self.store.persist(&mut world.state, world.now),
             Op::Restart => {
                 world.restart(&mut self.store);
@@ -310,6 +354,19 @@ impl Random {
             let completed = spec.parents.iter().all(|parent| stage(*parent) == Stage::Completed);
             let lost =
                 spec.parents.iter().any(|parent| stage(*parent).is_final() && stage(*parent) != Stage::Completed);
+            if let Some(conditions) = &spec.conditions {
+                let ends: Vec<ParentEnd> = spec
+                    .parents
+                    .iter()
+                    .map(|parent| match state.task(run.tasks[*parent]).unwrap().phase.output() {
+                        Some(output) if is_skipped(output) => ParentEnd::Skipped,
+                        Some(_) => ParentEnd::Completed,
+                        None => ParentEnd::Open,
+                    })
+                    .collect();
+                self.check_conditions(run.tasks[at], &spec.parents, conditions, &ends, lost);
+                continue;
+            }
             match stage(at) {
                 Stage::Waiting if spec.on_failure => assert!(!others_finished, "waits without a blocker"),
                 Stage::Waiting => assert!(!completed && !lost, "waits without a blocker"),
@@ -320,6 +377,49 @@ impl Random {
                     assert!(completed, "started before its parents completed")
                 }
                 Stage::Completed | Stage::Cancelled => {}
+            }
+        }
+    }
+
+    /// Checks the stage of a task with conditions against a decision from scratch. All predicates of these tasks hold.
+    fn check_conditions(
+        &self,
+        task: RunId,
+        parents: &[usize],
+        conditions: &Conditions,
+        ends: &[ParentEnd],
+        is_lost: bool,
+    ) {
+        let state = &self.world.state;
+        let progress = state.conditions.get(task).expect("a task with conditions has an entry");
+        let stage = state.task(task).unwrap().phase.stage();
+        let is_waiting = stage == Stage::Waiting;
+        assert_eq!(is_waiting, progress.stage != ConditionStage::Decided);
+        let met: Vec<bool> = conditions
+            .parents
+            .iter()
+            .map(|of| parents.iter().zip(ends).any(|(at, end)| *at == of.parent && *end != ParentEnd::Open))
+            .collect();
+        let by_parents = conditions.decide_by_parents(parents, ends, &met);
+        if !is_waiting {
+            assert!(progress.sleeps.is_empty(), "sleeps after its decision");
+            if matches!(stage, Stage::Queued | Stage::BackOff | Stage::Running | Stage::Failed) {
+                assert!(matches!(by_parents, Decision::Start | Decision::BeginWaits), "started without its parents");
+            }
+            return;
+        }
+        assert!(!is_lost, "waits for a parent that was lost");
+        let expected = match progress.stage {
+            ConditionStage::OnParents => Decision::Undecided,
+            ConditionStage::OnWaits | ConditionStage::Decided => Decision::BeginWaits,
+        };
+        assert_eq!(by_parents, expected);
+        if progress.stage == ConditionStage::OnWaits {
+            let waits: Vec<bool> = (0..conditions.waits.len()).map(|at| progress.met.contains_key(&at)).collect();
+            assert_eq!(conditions.decide_by_waits(&waits, &met), Decision::Undecided);
+            for (at, wait) in conditions.waits.iter().enumerate() {
+                let is_sleep = matches!(wait.kind, WaitKind::Sleep { .. });
+                assert_eq!(progress.sleeps.contains_key(&at), is_sleep && !waits[at], "open sleeps are timed");
             }
         }
     }
@@ -344,8 +444,8 @@ impl Random {
             .count();
         assert_eq!(
             state.timers.len(),
-            open + gaps + state.workers().count() + state.rate_limits.timers(),
-            "one timer for each open task, gap, worker and rate limit with waiting tasks"
+            open + gaps + state.conditions.open_timers() + state.workers().count() + state.rate_limits.timers(),
+            "one timer for each open task, gap, sleeping task, worker and rate limit with waiting tasks"
         );
         let is_due = state.next_deadline().wait(now).is_some_and(|wait| wait.is_zero());
         assert!(!is_due || !time_passed, "no due timer is left");
@@ -481,6 +581,11 @@ impl Random {
                 if status == RunStatus::Running {
                     self.world.complete(task, attempt);
                 }
+            }
+            for key in EVENTS {
+                let (key, input, metadata) = (key.into(), "{}".into(), "{}".into());
+                let event = PushedEvent { key, input, metadata, priority: None, scope: None };
+                self.world.event(|state, now| state.push_event(event, now));
             }
             self.world.seconds(10);
         }

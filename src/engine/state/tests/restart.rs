@@ -134,6 +134,8 @@ pub(super) fn snapshot(state: &State) -> Vec<String> {
         all.push(format!("workflow {name} {} {:?} {}", version.workflow_id, version.workflow_created, version.id));
     }
     all.extend(state.events().map(|event| format!("{event:?}")));
+    all.extend(state.filters().map(|(id, filter)| format!("{id} {filter:?}")));
+    all.extend(state.workflows.settings.iter().map(|(id, settings)| format!("{id} {settings:?}")));
     all.extend(state.schedules().map(|(id, run)| format!("{id} {:?} {:?}", run.template, run.at)));
     all.extend(
         state.crons().map(|(id, cron)| format!("{id} {:?} {} {}", cron.template, cron.rule.text(), cron.enabled)),
@@ -141,10 +143,13 @@ pub(super) fn snapshot(state: &State) -> Vec<String> {
     let claims = state.idempotency_keys.claims.iter();
     let mut unordered: Vec<String> =
         claims.map(|(key, claim)| format!("{key} {} {:?}", claim.run, claim.lease)).collect();
+    unordered.extend(
+        state.conditions.states.iter().map(|(task, of)| format!("{task} {:?} {:?} {:?}", of.stage, of.met, of.sleeps)),
+    );
     unordered.extend(state.runs.children.iter().map(|child| format!("{child:?}")));
     unordered.extend(state.timers.iter().filter_map(|(at, timer)| match timer {
         Timer::Worker(_) | Timer::Chunks(_) | Timer::RateLimit(_) => None,
-        Timer::Task(_) | Timer::IdempotencyKey(_) => Some(format!("{at:?} {timer:?}")),
+        Timer::Task(_) | Timer::Condition(_) | Timer::IdempotencyKey(_) => Some(format!("{at:?} {timer:?}")),
     }));
     unordered.extend(state.calendar.timers().map(|(at, timer)| format!("{at:?} {timer:?}")));
     all.extend(sorted(&unordered));

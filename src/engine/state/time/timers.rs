@@ -20,6 +20,8 @@ pub(crate) type TimerKey = (MonotonicInstant, u64);
 pub(crate) enum Timer {
     /// Ends a task's schedule timeout, back-off or execution timeout, by its stage. A task has one timer at a time.
     Task(RunId),
+    /// Ends the sleeps of a task's conditions that are due. A task has one such timer at a time.
+    Condition(RunId),
     /// Releases the chunks behind a gap in a task's stream.
     Chunks(RunId),
     /// Checks a worker's lease.

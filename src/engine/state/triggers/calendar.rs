@@ -110,10 +110,23 @@ impl Calendar {
 
     /// Returns the next run that is due. Removes its schedule, or arms its cron for the next time after now, so that
     /// skipped times start no run.
-    pub(crate) fn pop_due(&mut self, now: ClockReading) -> Option<(RunTemplate, Origin)> {
+    ///
+    /// `is_dropped` decides by the workflow, and by whether the trigger is a cron, if the run is dropped. A cron skips the
+    /// time. A schedule is due again after [`resume_schedules`](Self::resume_schedules), as in a real engine.
+    pub(crate) fn pop_due(
+        &mut self,
+        now: ClockReading,
+        is_dropped: impl Fn(&str, bool) -> bool,
+    ) -> Option<(RunTemplate, Origin)> {
         while let Some(((due, _), timer)) = self.timers.pop_due(now.wall) {
             match timer {
                 CalendarTimer::Schedule(id) => {
+                    if let Some(scheduled) = self.schedules.get_mut_untracked(&id)
+                        && is_dropped(&scheduled.template.workflow, false)
+                    {
+                        scheduled.timer = None;
+                        continue;
+                    }
                     if let Some(ScheduledRun { mut template, .. }) = self.schedules.remove(&id) {
                         if *template.metadata == *NO_METADATA {
                             template.metadata = "{}".into();
@@ -127,6 +140,9 @@ impl Calendar {
                         let mut template = cron.template.clone();
                         template.metadata = metadata::for_cron(&template.metadata, cron.rule.text(), &cron.name, due);
                         self.arm_cron(id, now);
+                        if is_dropped(&template.workflow, true) {
+                            continue;
+                        }
                         return Some((template, Origin::Cron));
                     }
                 }
@@ -153,6 +169,18 @@ impl Calendar {
     pub(crate) fn restore_schedule(&mut self, id: Uuid, template: RunTemplate, at: Timestamp, created: Timestamp) {
         let timer = Some(self.timers.set(at, CalendarTimer::Schedule(id)));
         self.schedules.restore(id, ScheduledRun { template, at, created, timer });
+    }
+
+    /// Makes the schedules of a workflow due again whose runs were dropped.
+    pub(crate) fn resume_schedules(&mut self, workflow: &str) {
+        let is_dropped =
+            |scheduled: &ScheduledRun| scheduled.timer.is_none() && *scheduled.template.workflow == *workflow;
+        let dropped = self.schedules.iter().filter(|(_, scheduled)| is_dropped(scheduled));
+        for id in dropped.map(|(id, _)| *id).collect::<Vec<_>>() {
+            if let Some(scheduled) = self.schedules.get_mut_untracked(&id) {
+                scheduled.timer = Some(self.timers.set(scheduled.at, CalendarTimer::Schedule(id)));
+            }
+        }
     }
 
     /// Moves a schedule to another time; `false` if it does not exist.
@@ -201,6 +229,25 @@ impl Calendar {
         for id in declared.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.remove_cron(id);
         }
+    }
+
+    /// Removes all crons and schedules of a workflow.
+    pub(crate) fn remove_workflow(&mut self, workflow: &str) {
+        let crons = self.crons.iter().filter(|(_, cron)| *cron.template.workflow == *workflow);
+        for id in crons.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.remove_cron(id);
+        }
+        let schedules = self.schedules.iter().filter(|(_, scheduled)| *scheduled.template.workflow == *workflow);
+        for id in schedules.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.remove_schedule(id);
+        }
+    }
+
+    /// The run that a cron triggers out of turn; `None` if the cron does not exist.
+    pub(crate) fn cron_run(&self, id: Uuid, at: Timestamp) -> Option<RunTemplate> {
+        let cron = self.crons.get(&id)?;
+        let metadata = metadata::for_cron(&cron.template.metadata, cron.rule.text(), &cron.name, at);
+        Some(RunTemplate { metadata, ..cron.template.clone() })
     }
 
     /// Enables or disables a cron; `false` if it does not exist.

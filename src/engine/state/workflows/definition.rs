@@ -8,8 +8,10 @@ use crate::{
         state::{
             attempt::BackOff,
             concurrency::ConcurrencyRule,
+            conditions::Conditions,
             idempotency::{Expression, Lease},
             placement::{DesiredLabel, Placement, Sticky},
+            predicate::FilterRule,
             rate_limits::RateRule,
             scheduler::ResourceClass,
             slots::SlotRequirements,
@@ -33,6 +35,8 @@ pub(crate) struct Definition {
     pub(crate) concurrency: Vec<ConcurrencyRule>,
     /// Keys of the events that trigger a run; `*` matches any text.
     pub(crate) events: Vec<Arc<str>>,
+    /// Filters of the events that trigger a run.
+    pub(crate) filters: Vec<FilterRule>,
     /// Cron rules that trigger a run.
     pub(crate) crons: Vec<CronRule>,
     /// Input of the runs that the cron rules trigger.
@@ -66,6 +70,8 @@ pub(crate) struct TaskDefinition {
     /// Whether the task runs after all other tasks have finished, if one of them failed. Only the last task of a
     /// workflow can be an on-failure task.
     pub(crate) on_failure: bool,
+    /// `None` if the task has no conditions.
+    pub(crate) conditions: Option<Arc<Conditions>>,
 }
 
 /// The rule by which repeated triggers with an equal key start one run.
@@ -114,6 +120,7 @@ impl Definition {
             sticky: None,
             concurrency: Vec::new(),
             events: Vec::new(),
+            filters: Vec::new(),
             crons: Vec::new(),
             cron_input: "{}".into(),
             content: Declaration::default(),
@@ -139,6 +146,7 @@ impl TaskDefinition {
             labels: Vec::new(),
             parents: Vec::new(),
             on_failure: false,
+            conditions: None,
         }
     }
 }

@@ -5,9 +5,11 @@
 
 mod definition;
 mod event_triggers;
+mod settings;
 
 pub(crate) use self::definition::{Definition, Idempotency, TaskDefinition};
 use self::event_triggers::EventTriggers;
+pub(crate) use self::settings::{Pause, PauseBehavior, Settings};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -109,6 +111,8 @@ pub(crate) struct Workflows {
     names: HashMap<Uuid, Arc<str>>,
     /// The newest versions and those with runs, by their order.
     pub(super) versions: Tracked<BTreeMap<i64, Arc<Version>>>,
+    /// The settings of workflows, by their id.
+    pub(super) settings: Tracked<BTreeMap<Uuid, Settings>>,
     last_order: i64,
     event_triggers: EventTriggers,
 }
@@ -159,7 +163,9 @@ impl Workflows {
         let version = Arc::new(version);
         self.last_order = self.last_order.max(version.order);
         self.versions.restore(version.order, version.clone());
-        self.set_newest(version);
+        if !self.settings.get(&version.workflow_id).is_some_and(|settings| settings.is_deleted) {
+            self.set_newest(version);
+        }
     }
 
     /// Returns the version that was replaced.
@@ -177,6 +183,7 @@ impl Workflows {
         // One reference is the caller's, the other that of `versions`.
         if Arc::strong_count(version) == 2 {
             self.versions.remove(&version.order);
+            self.forget_deleted(version.workflow_id);
         }
     }
 
@@ -186,7 +193,46 @@ impl Workflows {
         let unused: Vec<i64> =
             self.versions.iter().filter(|(_, version)| is_unused(version)).map(|(order, _)| *order).collect();
         for order in unused {
-            self.versions.remove(&order);
+            if let Some(version) = self.versions.remove(&order) {
+                self.forget_deleted(version.workflow_id);
+            }
+        }
+    }
+}
+
+/// Settings.
+impl Workflows {
+    /// Whether no workflow has settings.
+    pub(crate) fn has_no_settings(&self) -> bool {
+        self.settings.is_empty()
+    }
+
+    /// The pause of a workflow.
+    pub(crate) fn pause_of(&self, id: Uuid) -> Option<Pause> {
+        self.settings.get(&id)?.pause
+    }
+
+    /// Pauses or resumes a workflow.
+    pub(crate) fn set_pause(&mut self, id: Uuid, pause: Option<Pause>) {
+        match pause {
+            Some(_) => self.settings.insert(id, Settings { pause, is_deleted: false }),
+            None => drop(self.settings.remove(&id)),
+        }
+    }
+
+    /// Deletes a workflow. Its versions remain while runs refer to them.
+    pub(crate) fn delete(&mut self, id: Uuid) {
+        let Some(version) = self.names.remove(&id).and_then(|name| self.newest.remove(&name)) else { return };
+        self.event_triggers.replace(&version.definition.name, &version.definition.events, &[]);
+        self.settings.insert(id, Settings { pause: None, is_deleted: true });
+        self.drop_if_unused(&version);
+    }
+
+    /// Removes the settings of a deleted workflow without versions.
+    fn forget_deleted(&mut self, id: Uuid) {
+        let is_deleted = self.settings.get(&id).is_some_and(|settings| settings.is_deleted);
+        if is_deleted && !self.versions.values().any(|version| version.workflow_id == id) {
+            self.settings.remove(&id);
         }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::hatchet::wire::{
     Declaration,
     proto::v1::{
-        Concurrency, ConcurrencyLimitStrategy, CreateTaskOpts, CreateTaskRateLimit, DesiredWorkerLabels,
-        IdempotencyMethod, RateLimitDuration, StickyStrategy, WorkerLabelComparator,
+        BaseMatchCondition, Concurrency, ConcurrencyLimitStrategy, CreateTaskOpts, CreateTaskRateLimit,
+        DesiredWorkerLabels, IdempotencyMethod, RateLimitDuration, StickyStrategy, TaskConditions,
+        WorkerLabelComparator,
     },
 };
 
@@ -20,13 +22,14 @@ const MAX_BACKOFF_SECONDS: i32 = 86_400;
 pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
     let declared = declaration.message();
     let sticky = declared.sticky.and_then(|sticky| StickyStrategy::try_from(sticky).ok());
+    let mut groups = Groups::default();
     let mut config = json!({
         "Name": declared.name,
         "description": declared.description,
         "EventTriggers": some_if_any(&declared.event_triggers),
         "CronTriggers": some_if_any(&declared.cron_triggers),
         "CronInput": declared.cron_input.as_ref().map(|input| STANDARD.encode(input)),
-        "Tasks": declared.tasks.iter().map(task).collect::<Vec<_>>(),
+        "Tasks": declared.tasks.iter().map(|of| task(of, &mut groups)).collect::<Vec<_>>(),
         "Sticky": sticky.map(|sticky| sticky.as_str_name()),
         "DefaultPriority": declared.default_priority,
     });
@@ -40,7 +43,7 @@ pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
         }
     }
     if let Some(on_failure) = &declared.on_failure_task {
-        config["onFailureJob"] = task(on_failure);
+        config["onFailureJob"] = task(on_failure, &mut groups);
     }
     if let Some(schema) = declared.input_json_schema.as_ref().filter(|schema| !schema.is_empty()) {
         config["inputJsonSchema"] = STANDARD.encode(schema).into();
@@ -53,7 +56,7 @@ pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
     config
 }
 
-fn task(declared: &CreateTaskOpts) -> Value {
+fn task(declared: &CreateTaskOpts, groups: &mut Groups) -> Value {
     let max_seconds = declared.backoff_factor.map(|_| declared.backoff_max_seconds.unwrap_or(MAX_BACKOFF_SECONDS));
     let mut task = json!({
         "ReadableId": declared.readable_id,
@@ -66,7 +69,7 @@ fn task(declared: &CreateTaskOpts) -> Value {
         "DesiredWorkerLabels": labels(&declared.worker_labels),
         "RetryBackoffFactor": declared.backoff_factor,
         "RetryBackoffMaxSeconds": max_seconds,
-        "TriggerConditions": [],
+        "TriggerConditions": declared.conditions.as_ref().map(|of| conditions(of, groups)).unwrap_or_default(),
     });
     if !declared.concurrency.is_empty() {
         task["concurrency"] = declared.concurrency.iter().map(rule).collect();
@@ -75,6 +78,57 @@ fn task(declared: &CreateTaskOpts) -> Value {
         task["slotRequests"] = json!(declared.slot_requests);
     }
     task
+}
+
+/// The groups of conditions of a workflow, numbered in their order. A condition without a group is one of its own.
+#[derive(Default)]
+struct Groups {
+    ids: HashMap<String, usize>,
+    count: usize,
+}
+
+impl Groups {
+    fn index(&mut self, base: &BaseMatchCondition) -> usize {
+        let new = self.count;
+        let has_none = base.or_group_id.is_empty() || base.or_group_id == Uuid::nil().to_string();
+        let index = if has_none { new } else { *self.ids.entry(base.or_group_id.clone()).or_insert(new) };
+        self.count += usize::from(index == new);
+        index
+    }
+}
+
+fn conditions(declared: &TaskConditions, groups: &mut Groups) -> Vec<Value> {
+    let mut condition = |kind: &str, base: &Option<BaseMatchCondition>| {
+        let base = base.clone().unwrap_or_default();
+        json!({
+            "MatchConditionKind": kind,
+            "Action": base.action().as_str_name(),
+            "Expression": base.expression,
+            "ReadableDataKey": base.readable_data_key,
+            "OrGroupIdIndex": groups.index(&base),
+            "EventKey": null,
+            "SleepDuration": null,
+            "ParentReadableId": null,
+        })
+    };
+    let mut all = Vec::new();
+    for event in &declared.user_event_conditions {
+        let mut shown = condition("USER_EVENT", &event.base);
+        shown["EventKey"] = event.user_event_key.as_str().into();
+        all.push(shown);
+    }
+    for sleep in &declared.sleep_conditions {
+        let mut shown = condition("SLEEP", &sleep.base);
+        shown["SleepDuration"] = sleep.sleep_for.as_str().into();
+        all.push(shown);
+    }
+    for parent in &declared.parent_override_conditions {
+        let mut shown = condition("PARENT_OVERRIDE", &parent.base);
+        shown["ParentReadableId"] = parent.parent_readable_id.as_str().into();
+        shown["ReadableDataKey"] = parent.parent_readable_id.as_str().into();
+        all.push(shown);
+    }
+    all
 }
 
 fn rule(declared: &Concurrency) -> Value {

@@ -4,6 +4,7 @@
 //! refused, so that no workflow runs without a feature that it relies on.
 
 mod concurrency;
+mod conditions;
 mod config;
 mod parents;
 mod placement;
@@ -13,10 +14,11 @@ mod unsupported;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use self::{conditions::validate_conditions, parents::resolve_parents, task::validate_task};
 pub(crate) use self::{config::workflow_config, placement::validate_desired_labels, rate_limits::parse_window};
-use self::{parents::resolve_parents, task::validate_task};
 use super::{
     error::Invalid,
+    event_filter::{FilterFields, validate_rule},
     field::{is_name, not_a_name},
     json,
 };
@@ -27,6 +29,7 @@ use crate::{
         cron::CronRule,
         options::Timings,
         state::{
+            FilterRule,
             idempotency::{Expression, Lease},
             workflows::{Definition, Idempotency, TaskDefinition},
         },
@@ -36,13 +39,14 @@ use crate::{
 
 /// Validates a new definition. `timings` has the timeouts of tasks that declare none.
 pub(crate) fn validate_definition(
-    content: v1::CreateWorkflowVersionRequest,
+    mut content: v1::CreateWorkflowVersionRequest,
     timings: &Timings,
 ) -> Result<Definition, Invalid> {
     if !is_name(&content.name) {
         return Err(Invalid::definition("Name", &not_a_name(&content.name)));
     }
     unsupported::check(&content)?;
+    conditions::normalize(&mut content);
     if content.tasks.is_empty() {
         return Err(Invalid::definition("Tasks", "a workflow needs at least one task"));
     }
@@ -69,6 +73,7 @@ pub(crate) fn validate_definition(
         concurrency,
         default_priority,
         events: validate_events(&content)?,
+        filters: validate_filters(&content.default_filters)?,
         crons: validate_crons(&content)?,
         cron_input: json::validate_input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
             .map_err(|_| Invalid::definition("CronInput", "not JSON"))?,
@@ -104,7 +109,10 @@ fn validate_tasks(
     let mut tasks = Vec::with_capacity(content.tasks.len() + 1);
     let parents = resolve_parents(&content.tasks)?;
     for (at, (declared, parents)) in content.tasks.iter().zip(parents).enumerate() {
-        tasks.push(TaskDefinition { parents, ..validate_task(&format!("Tasks[{at}]"), declared, timings)? });
+        let at = format!("Tasks[{at}]");
+        let named = parents.iter().filter_map(|index| Some((content.tasks.get(*index)?.readable_id.as_str(), *index)));
+        let conditions = validate_conditions(&at, declared.conditions.as_ref(), &named.collect::<Vec<_>>())?;
+        tasks.push(TaskDefinition { parents, conditions, ..validate_task(&at, declared, timings)? });
     }
     if let Some(last) = &content.on_failure_task {
         if content.tasks.iter().any(|task| task.readable_id == last.readable_id) {
@@ -113,6 +121,10 @@ fn validate_tasks(
         if !last.parents.is_empty() {
             let reason = "an on-failure task cannot have parents: it runs after all other tasks";
             return Err(Invalid::definition("OnFailureTask.Parents", reason));
+        }
+        if validate_conditions("OnFailureTask", last.conditions.as_ref(), &[])?.is_some() {
+            let reason = "an on-failure task cannot have conditions: it runs after all other tasks";
+            return Err(Invalid::definition("OnFailureTask.TriggerConditions", reason));
         }
         tasks.push(TaskDefinition { on_failure: true, ..validate_task("OnFailureTask", last, timings)? });
     }
@@ -124,6 +136,34 @@ fn validate_events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc
         return Err(Invalid::definition("EventTriggers", "a key is empty"));
     }
     Ok(content.event_triggers.iter().map(|key| key.as_str().into()).collect())
+}
+
+/// Validates the filters of events. Each scope and expression may occur once.
+fn validate_filters(declared: &[v1::DefaultFilter]) -> Result<Vec<FilterRule>, Invalid> {
+    let mut known = HashSet::new();
+    let mut filters = Vec::with_capacity(declared.len());
+    for (at, filter) in declared.iter().enumerate() {
+        let invalid = |(field, reason): (&str, String)| {
+            Invalid::definition(&format!("DefaultFilters[{at}].{}", capitalized(field)), &reason)
+        };
+        let payload = match &filter.payload {
+            Some(bytes) => {
+                std::str::from_utf8(bytes).map_err(|_| invalid(("payload", "it is not UTF-8".to_owned())))?
+            }
+            None => "{}",
+        };
+        let fields = FilterFields { scope: &filter.scope, expression: &filter.expression, payload: Some(payload) };
+        if !known.insert((&filter.scope, &filter.expression)) {
+            return Err(invalid(("expression", "another filter has this scope and expression".to_owned())));
+        }
+        filters.push(validate_rule(fields).map_err(invalid)?);
+    }
+    Ok(filters)
+}
+
+fn capitalized(field: &str) -> String {
+    let (first, rest) = field.split_at(field.chars().next().map_or(0, char::len_utf8));
+    first.to_uppercase() + rest
 }
 
 /// The cron expressions, each once.
@@ -200,7 +240,7 @@ mod tests {
     #[test]
     fn error_names_the_invalid_field() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let invalid: [(&str, Change); 22] = [
+        let invalid: [(&str, Change); 24] = [
             ("Opts.Name", |c| c.name = "a b".into()),
             ("Opts.Tasks'", |c| c.tasks.clear()),
             ("ReadableId", |c| c.tasks[0].readable_id.clear()),
@@ -232,6 +272,11 @@ mod tests {
             ("CronTriggers[0]", |c| c.cron_triggers.push("0 0 30 2 *".into())),
             ("CronTriggers[1]", |c| c.cron_triggers = vec!["0 0 1 1 *".into(), "0 0 L * *".into()]),
             ("CronInput", |c| c.cron_input = Some("{".into())),
+            ("DefaultFilters[0].Scope", |c| c.default_filters.push(Default::default())),
+            ("DefaultFilters[1].Expression", |c| {
+                let filter = v1::DefaultFilter { scope: "s".into(), expression: "true".into(), payload: None };
+                c.default_filters = vec![filter.clone(), filter];
+            }),
             ("EventTriggers", |c| c.event_triggers.push(String::new())),
         ];
         for (field, change) in invalid {
@@ -243,16 +288,10 @@ mod tests {
     #[test]
     fn unsupported_features_are_refused_by_name() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let unsupported: [(&str, Change); 5] = [
+        let unsupported: [(&str, Change); 3] = [
             ("durable", |c| c.on_failure_task = Some(v1::CreateTaskOpts { is_durable: true, ..c.tasks[0].clone() })),
-            ("filters", |c| c.default_filters.push(Default::default())),
             ("durable", |c| c.tasks[0].is_durable = true),
             ("batch", |c| c.tasks[0].batch = Some(Default::default())),
-            ("conditions", |c| {
-                let conditions =
-                    v1::TaskConditions { sleep_conditions: vec![Default::default()], ..Default::default() };
-                c.tasks[0].conditions = Some(conditions);
-            }),
         ];
         for (feature, change) in unsupported {
             let error = with(change).unwrap_err();

@@ -55,6 +55,7 @@ pub(super) fn validate_task(at: &str, task: &v1::CreateTaskOpts, timings: &Timin
         })?,
         parents: Vec::new(),
         on_failure: false,
+        conditions: None,
     })
 }
 

@@ -22,20 +22,8 @@ pub(super) fn check(content: &v1::CreateWorkflowVersionRequest) -> Result<(), In
 fn used_features(content: &v1::CreateWorkflowVersionRequest) -> Vec<&'static str> {
     let task_uses =
         |uses: fn(&v1::CreateTaskOpts) -> bool| content.tasks.iter().chain(&content.on_failure_task).any(uses);
-    [
-        (!content.default_filters.is_empty(), "event filters (default_filters)"),
-        (task_uses(|task| task.is_durable), "durable tasks"),
-        (task_uses(|task| task.batch.is_some()), "batch tasks"),
-        (task_uses(|task| task.conditions.as_ref().is_some_and(has_conditions)), "conditions"),
-    ]
-    .into_iter()
-    .filter_map(|(used, feature)| used.then_some(feature))
-    .collect()
-}
-
-/// Whether the message has any condition. SDKs send an empty message for tasks without conditions.
-fn has_conditions(conditions: &v1::TaskConditions) -> bool {
-    !conditions.parent_override_conditions.is_empty()
-        || !conditions.sleep_conditions.is_empty()
-        || !conditions.user_event_conditions.is_empty()
+    [(task_uses(|task| task.is_durable), "durable tasks"), (task_uses(|task| task.batch.is_some()), "batch tasks")]
+        .into_iter()
+        .filter_map(|(used, feature)| used.then_some(feature))
+        .collect()
 }

@@ -40,7 +40,8 @@ impl State {
     /// Holds a task. Its schedule timeout begins.
     fn hold(&mut self, id: RunId, now: ClockReading) {
         let Some(spec) = self.runs.spec(id) else { return };
-        let timer = self.timers.set(now.plus(spec.definition.schedule_timeout), Timer::Task(id));
+        let deadline = self.queue_deadline(id, spec.definition.schedule_timeout, now);
+        let timer = self.timers.set(deadline, Timer::Task(id));
         if let Some(task) = self.runs.task_mut(id) {
             task.phase = Phase::Held;
             task.timer = Some(timer);
@@ -63,7 +64,7 @@ impl State {
             self.pending.filled_queues.push(queue);
         }
         let position = self.scheduler.push(queue, priority, id);
-        let timer = self.timers.set(now.plus(schedule_timeout), Timer::Task(id));
+        let timer = self.timers.set(self.queue_deadline(id, schedule_timeout, now), Timer::Task(id));
         let Some(task) = self.runs.task_mut(id) else { return };
         self.timers.cancel(task.timer.replace(timer));
         task.queue = Some(queue);

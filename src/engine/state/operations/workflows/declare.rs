@@ -24,7 +24,12 @@ impl State {
         let (id, order) = (self.new_id(), self.workflows.next_order());
         let tasks = version_tasks(&definition, std::iter::repeat_with(&mut self.ids), &mut self.scheduler);
         let created = now.display;
+        self.replace_declared_filters(workflow_id, &definition, now);
         self.workflows.insert(Version { id, created, workflow_id, workflow_created, order, definition, tasks });
+        // A new version may have new queues.
+        if self.workflows.pause_of(workflow_id).is_some() {
+            self.apply_pause(workflow_id, now);
+        }
         (id, workflow_id)
     }
 

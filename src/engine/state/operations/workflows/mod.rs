@@ -1,0 +1,4 @@
+//! Declaration, pause and deletion of workflows.
+
+mod declare;
+mod pause;

@@ -1,0 +1,111 @@
+//! Predicates: CEL expressions that yield a truth value, and the rules of event filters.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+/// A compiled predicate.
+#[derive(Debug, Clone)]
+pub(crate) struct Predicate {
+    text: Arc<str>,
+    /// `None` for an expression that always holds.
+    program: Option<Arc<Program>>,
+}
+
+/// The validated scope, expression and payload of a filter.
+#[derive(Debug, Clone)]
+pub(crate) struct FilterRule {
+    pub(crate) scope: Arc<str>,
+    /// Evaluated with the event and the payload.
+    pub(crate) predicate: Predicate,
+    /// A JSON object, which is passed to the expression and to the triggered runs.
+    pub(crate) payload: Arc<str>,
+}
+
+#[cfg(feature = "cel")]
+use crate::engine::cel::Program;
+
+/// A type without values, as only trivial expressions are accepted without the feature `cel`.
+#[cfg(not(feature = "cel"))]
+#[derive(Debug)]
+enum Program {}
+
+impl Predicate {
+    /// Compiles an expression. As in a real engine, an empty one always holds. The error is one line.
+    pub(crate) fn compile(text: &str) -> Result<Self, String> {
+        let is_trivial = matches!(text.trim(), "" | "true");
+        let program = if is_trivial { None } else { Some(Arc::new(program(text)?)) };
+        Ok(Self { text: text.into(), program })
+    }
+
+    /// The declared expression.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// Whether the predicate holds for these variables. Takes at most a few milliseconds, as an expression that exceeds
+    /// its cost limit is an error. As in a real engine, all numbers are doubles.
+    pub(crate) fn holds(&self, variables: &[(&str, &Json)]) -> Result<bool, String> {
+        match &self.program {
+            None => Ok(true),
+            Some(program) => evaluate(program, variables),
+        }
+    }
+}
+
+#[cfg(feature = "cel")]
+fn program(text: &str) -> Result<Program, String> {
+    Program::compile(text)
+}
+
+#[cfg(feature = "cel")]
+fn evaluate(program: &Program, variables: &[(&str, &Json)]) -> Result<bool, String> {
+    use crate::engine::cel::Value;
+    let variables: Vec<_> = variables.iter().map(|(name, json)| (*name, Value::from_json(json))).collect();
+    match program.evaluate(&variables) {
+        Ok(Value::Bool(holds)) => Ok(holds),
+        Ok(other) => Err(format!("it yields {}, not bool", other.type_name())),
+        Err(fault) => Err(fault.reason().to_owned()),
+    }
+}
+
+#[cfg(not(feature = "cel"))]
+fn program(_text: &str) -> Result<Program, String> {
+    Err("this engine was built without the cargo feature `cel`, which expressions need".into())
+}
+
+#[cfg(not(feature = "cel"))]
+fn evaluate(program: &Program, _variables: &[(&str, &Json)]) -> Result<bool, String> {
+    match *program {}
+}
+
+/// Parses a payload as an object for the variables of a predicate. Another value is an empty object.
+pub(crate) fn object(json: &str) -> Json {
+    match serde_json::from_str(json) {
+        Ok(object @ Json::Object(_)) => object,
+        Ok(_) | Err(_) => Json::Object(serde_json::Map::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_predicate_always_holds() {
+        for text in ["", "true"] {
+            assert_eq!(Predicate::compile(text).unwrap().holds(&[]), Ok(true));
+        }
+    }
+
+    #[cfg(feature = "cel")]
+    #[test]
+    fn predicate_needs_a_truth_value() {
+        let output = object(r#"{"v":2}"#);
+        let holds = |text: &str| Predicate::compile(text).unwrap().holds(&[("output", &output)]);
+        assert_eq!((holds("output.v > 1"), holds("output.v > 2.5")), (Ok(true), Ok(false)));
+        assert!(holds("output.v + 1.0").unwrap_err().contains("not bool"));
+        assert!(holds("output.missing > 1").is_err() && Predicate::compile("output.").is_err());
+        assert_eq!(object("[1]"), object("{}"));
+    }
+}
