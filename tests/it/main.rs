@@ -8,6 +8,7 @@ mod bench;
 #[path = "../../src/build.rs"]
 #[allow(dead_code, reason = "its tests run here")]
 mod build_script;
+mod calling;
 #[cfg(all(unix, feature = "engine"))]
 mod chaos;
 mod conformance;

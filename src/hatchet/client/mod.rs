@@ -47,7 +47,7 @@ mod stream;
 mod trigger;
 mod watcher;
 
-pub(crate) use self::trigger::TriggerOptions;
+pub(crate) use self::trigger::{Parent, TriggerOptions};
 pub use self::{
     call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait},
     handle::{Client, TRIGGER_KEY},

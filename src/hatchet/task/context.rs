@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::{
     TaskError,
     cancel::{CancelReason, Canceller},
+    children::{ChildRunner, Children},
 };
 
 /// Maximum length of a log line in characters, as in the engine. Longer lines are truncated.
@@ -44,6 +45,7 @@ struct Inner {
     canceller: Canceller,
     emissions: mpsc::Sender<Emission>,
     lost_lines: AtomicU64,
+    children: Children,
 }
 
 /// The run and attempt that a body executes.
@@ -101,21 +103,31 @@ impl Context {
     #[cfg(test)]
     pub(crate) fn new(info: RunInfo) -> (Self, Canceller, mpsc::Receiver<Emission>) {
         let canceller = Canceller::default();
-        let (ctx, emissions) = Self::for_attempt(info, canceller.clone());
+        let (ctx, emissions) = Self::for_attempt(info, canceller.clone(), Arc::new(NoChildren));
         (ctx, canceller, emissions)
     }
 
     /// Creates the context of an attempt, with the receiver of its log lines and chunks. The attempt may be cancelled
     /// already.
-    pub(in crate::hatchet) fn for_attempt(info: RunInfo, canceller: Canceller) -> (Self, mpsc::Receiver<Emission>) {
+    pub(in crate::hatchet) fn for_attempt(
+        info: RunInfo,
+        canceller: Canceller,
+        runner: Arc<dyn ChildRunner>,
+    ) -> (Self, mpsc::Receiver<Emission>) {
         let (emissions, receiver) = mpsc::channel(MAX_QUEUED_EMISSIONS);
-        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0) };
+        let children = Children::new(runner);
+        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0), children };
         (Self(Arc::new(inner)), receiver)
     }
 
     /// Returns the data of the run and attempt.
     pub fn info(&self) -> &RunInfo {
         &self.0.info
+    }
+
+    /// The child runs of the attempt.
+    pub(in crate::hatchet) fn children(&self) -> &Children {
+        &self.0.children
     }
 
     /// Returns the task run's id.
@@ -226,6 +238,34 @@ impl fmt::Debug for Context {
             .field("cancelled", &self.0.canceller.reason())
             .field("lost_lines", &self.lost_lines())
             .finish_non_exhaustive()
+    }
+}
+
+/// The child runs of a context without an engine: every call fails.
+#[cfg(test)]
+struct NoChildren;
+
+#[cfg(test)]
+impl ChildRunner for NoChildren {
+    fn start(
+        &self,
+        _: &RunInfo,
+        task: &str,
+        children: Vec<super::ChildRequest>,
+    ) -> futures_util::future::BoxFuture<'static, Vec<Result<crate::hatchet::wire::RunId, super::ChildError>>> {
+        let refuse = |_| Err(super::ChildError::invalid(format!("no engine runs {task}")));
+        Box::pin(std::future::ready(children.into_iter().map(refuse).collect()))
+    }
+
+    fn outcome(
+        &self,
+        _: crate::hatchet::wire::RunId,
+    ) -> futures_util::future::BoxFuture<'static, Result<super::ChildOutcome, super::ChildError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn runtime(&self) -> tokio::runtime::Handle {
+        tokio::runtime::Handle::current()
     }
 }
 

@@ -31,6 +31,7 @@
 //! erased: the body of an [`ErasedTask`] takes and returns JSON. Types are erased nowhere else.
 
 mod cancel;
+mod children;
 mod context;
 mod erased;
 mod error;
@@ -44,6 +45,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use cancel::CancelReason;
 pub(crate) use cancel::Canceller;
+pub use children::{ChildError, ChildItem, ChildRef, ChildRun, ChildRunMany, ChildRunManyNoWait, ChildRunNoWait};
+pub(in crate::hatchet) use children::{ChildOutcome, ChildRequest, ChildRunner};
 pub(crate) use context::Emission;
 pub use context::{Context, LogLevel, RUN_LOG, RUN_LOG_LINES, RunInfo};
 pub use erased::ErasedTask;

@@ -1,11 +1,12 @@
 //! One attempt of a task's body.
 
-use std::{fmt, pin::pin};
+use std::{collections::HashMap, fmt, pin::pin};
 
 use serde_json::Value;
 
+use super::children::{RecordedChildren, Response, TestChild, response};
 use crate::hatchet::task::{
-    CancelReason, Canceller, Context, Emission, LogLevel, Payload, RunInfo, Task, TaskError, TypedBody,
+    CancelReason, Canceller, Context, Emission, LogLevel, Payload, RunInfo, Stub, Task, TaskError, TypedBody,
 };
 
 /// An attempt of a task's body, prepared for a test. Returned by [`Task::test`].
@@ -14,9 +15,10 @@ pub struct BodyTest<I, O> {
     task: Task<I, O>,
     info: RunInfo,
     canceller: Canceller,
+    children: HashMap<String, Response>,
 }
 
-/// The result of an attempt in a test, with the log lines and chunks of its body.
+/// The result of an attempt in a test, with the log lines, chunks and child runs of its body.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TestRun<O> {
@@ -26,6 +28,8 @@ pub struct TestRun<O> {
     pub logs: Vec<LogLine>,
     /// The chunks of [`Context::put_stream`], in order.
     pub chunks: Vec<String>,
+    /// The child runs of [`Context::run`] and its variants, in order.
+    pub children: Vec<TestChild>,
 }
 
 /// A line of a run's log.
@@ -48,7 +52,7 @@ impl<I: Payload, O: Payload> Task<I, O> {
             task_name: self.name().to_owned(),
             ..RunInfo::default()
         };
-        BodyTest { task: self.clone(), info, canceller: Canceller::default() }
+        BodyTest { task: self.clone(), info, canceller: Canceller::default(), children: HashMap::new() }
     }
 }
 
@@ -71,6 +75,26 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
         self
     }
 
+    /// States the output of the children of a task, by their inputs. A child of a task without a stated outcome is not
+    /// started: the body gets [`ChildError::Call`](crate::hatchet::task::ChildError::Call).
+    pub fn child<C: Payload, P: Payload>(
+        mut self,
+        task: &Stub<C, P>,
+        output: impl Fn(C) -> P + Send + Sync + 'static,
+    ) -> Self {
+        let response = response(task.name(), move |input| Ok(output(input)));
+        self.children.insert(task.name().to_owned(), response);
+        self
+    }
+
+    /// States that the children of a task fail with this error text.
+    pub fn failed_child<C: Payload, P: Payload>(mut self, task: &Stub<C, P>, error: &str) -> Self {
+        let error = error.to_owned();
+        let response = response(task.name(), move |_: Value| Err::<P, _>(error.clone()));
+        self.children.insert(task.name().to_owned(), response);
+        self
+    }
+
     /// Runs the body to its end: an async body on the current tokio task, any other body on a separate thread, where
     /// `par_iter` uses rayon's global pool. Timeouts and retries are features of an engine and are not applied.
     ///
@@ -78,7 +102,8 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
     ///
     /// Panics if the body panics, or if a blocking or CPU body is run outside a tokio runtime.
     pub async fn run(self, input: I) -> TestRun<O> {
-        let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller);
+        let children = RecordedChildren::new(self.children);
+        let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller, children.clone());
         let body = async {
             match self.task.body() {
                 TypedBody::Async(body) => body(input, ctx).await,
@@ -107,7 +132,7 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
         while let Ok(emission) = emissions.try_recv() {
             collect(emission);
         }
-        TestRun { result, logs, chunks }
+        TestRun { result, logs, chunks, children: children.take() }
     }
 }
 

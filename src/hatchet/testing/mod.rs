@@ -1,4 +1,4 @@
-//! Runs a task's body without an engine, with a context whose log and stream are collected.
+//! Runs a task's body without an engine, with a context whose log, stream and child runs are collected.
 //!
 //! ```
 //! use hatchet_quickstart::prelude::*;
@@ -23,5 +23,7 @@
 //! ```
 
 mod body;
+mod children;
 
 pub use body::{BodyTest, LogLine, TestRun};
+pub use children::TestChild;

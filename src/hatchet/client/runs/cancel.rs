@@ -42,9 +42,10 @@ impl Client {
     /// Returns the errors of [`RunRef::details`] except [`ErrorKind::NotFound`], and the error of the last attempt to
     /// cancel.
     pub async fn cancel_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
-        let queries = runs.iter().map(|id| async move {
-            match self.run_ref::<()>(*id).details().await {
-                Ok(details) => Ok((!details.done).then_some(*id)),
+        // Owned ids, so that the future is `Send` for any caller.
+        let queries = runs.to_vec().into_iter().map(|id| async move {
+            match self.run_ref::<()>(id).details().await {
+                Ok(details) => Ok((!details.done).then_some(id)),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
             }

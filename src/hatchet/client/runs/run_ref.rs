@@ -196,6 +196,11 @@ impl Client {
     pub fn run_ref<O>(&self, id: RunId) -> RunRef<O> {
         RunRef::given(self.clone(), id)
     }
+
+    /// Returns a reference to a run that this client has just triggered.
+    pub(in crate::hatchet) fn triggered_run<O>(&self, id: RunId) -> RunRef<O> {
+        RunRef::triggered(self.clone(), id)
+    }
 }
 
 impl<O> Clone for RunRef<O> {

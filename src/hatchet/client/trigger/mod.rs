@@ -24,4 +24,4 @@ mod reachable;
 mod request;
 mod single;
 
-pub(crate) use self::request::TriggerOptions;
+pub(crate) use self::request::{Parent, TriggerOptions};

@@ -34,6 +34,20 @@ pub(crate) struct TriggerOptions {
     /// callers that drop the call at that time and would lose the reason. Default: none, five attempts. A bulk trigger has
     /// one deadline for all runs.
     pub(crate) deadline: Option<Instant>,
+    /// The attempt that starts the run as its child. Default: none.
+    pub(crate) parent: Option<Parent>,
+}
+
+/// The attempt that starts a child run, and the child's identity among the children of its task.
+///
+/// An engine makes a child once, so its trigger can be sent again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Parent {
+    pub(crate) workflow_run_id: String,
+    pub(crate) task_run_id: String,
+    /// Identifies the child, unless it has a key.
+    pub(crate) index: i32,
+    pub(crate) key: Option<String>,
 }
 
 impl TriggerOptions {
@@ -90,6 +104,10 @@ impl TriggerRequest {
             input,
             additional_metadata: Some(metadata),
             priority: options.priority.map(|priority| i32::from(priority.number())),
+            parent_id: options.parent.as_ref().map(|parent| parent.workflow_run_id.clone()),
+            parent_task_run_external_id: options.parent.as_ref().map(|parent| parent.task_run_id.clone()),
+            child_index: options.parent.as_ref().map(|parent| parent.index),
+            child_key: options.parent.as_ref().and_then(|parent| parent.key.clone()),
             ..Default::default()
         };
         let (size, limit) = (message.encoded_len(), client.config().max_send_message);
@@ -103,6 +121,11 @@ impl TriggerRequest {
             ));
         }
         Ok(Self { index, ids, message })
+    }
+
+    /// Whether the request can be sent again although it may have started its run.
+    pub(super) fn is_child(&self) -> bool {
+        self.message.parent_task_run_external_id.is_some()
     }
 }
 

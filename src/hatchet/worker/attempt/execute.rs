@@ -20,7 +20,7 @@ use super::{
 };
 use crate::hatchet::{
     task::{CancelReason, Canceller, Context, Outcome},
-    worker::run_log,
+    worker::{children::cancel_with_parent, run_log},
 };
 
 /// Delay of the STARTED report, which contains its own timestamp. If the body ends within this time, both reports are
@@ -95,7 +95,7 @@ async fn run_body(
             return (PendingReport::Timeout(limit), None);
         }
     };
-    let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone());
+    let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone(), resources.children.clone());
     run_log::started(&assignment.info);
     let mut body = RunningBody::start(resources, task, input, ctx.clone(), &attempt.poll_clock);
     let (ended, body_ended) = oneshot::channel::<()>();
@@ -118,6 +118,10 @@ async fn run_body(
         );
     }
     drop(permit);
+    let children = ctx.children().started();
+    if canceller.reason() == Some(CancelReason::Requested) && !children.is_empty() {
+        cancel_with_parent(resources.client.clone(), assignment.key.0, children).await;
+    }
     result
 }
 
