@@ -2,6 +2,9 @@
 //! and client on the engine that `HATCHET_TEST_TARGET` chooses, as the conformance suite does.
 
 mod children;
+mod events;
 mod fixture;
+mod later;
+mod manage;
 
 use fixture::{Json, Library, json_object, within};

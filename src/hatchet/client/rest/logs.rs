@@ -7,7 +7,7 @@ use tonic::codegen::http::Method;
 
 use super::{
     RestClient,
-    row::{Rows, null_is_default},
+    list::{Rows, null_is_default},
 };
 use crate::hatchet::{transport::ClientError, wire::RunId};
 

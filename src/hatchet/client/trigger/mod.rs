@@ -24,4 +24,5 @@ mod reachable;
 mod request;
 mod single;
 
+pub(in crate::hatchet::client) use self::failure::{failed as trigger_failed, may_be_repeated};
 pub(crate) use self::request::{Parent, TriggerOptions};
