@@ -28,5 +28,7 @@ mod process;
 mod readme;
 mod structure;
 mod support;
+#[cfg(feature = "testing")]
+mod virtual_time;
 #[cfg(feature = "engine")]
 mod worker;

@@ -20,6 +20,9 @@ use super::{
 /// Maximum length of a log line in characters, as in the engine. Longer lines are truncated.
 const MAX_LOG_CHARS: usize = 10_000;
 
+/// Metadata key of the W3C trace context.
+pub(in crate::hatchet) const TRACEPARENT: &str = "traceparent";
+
 /// Maximum number of log lines and chunks of one attempt that wait to be sent.
 const MAX_QUEUED_EMISSIONS: usize = 1_000;
 
@@ -68,7 +71,7 @@ pub struct RunInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Emission {
     /// A log line.
-    Log { level: LogLevel, message: String },
+    Log { level: LogLevel, message: String, fields: Map<String, Value> },
     /// A chunk for subscribers to the run's events.
     Chunk(String),
 }
@@ -161,17 +164,27 @@ impl Context {
     /// Never waits and never fails: if 1,000 lines and chunks of this attempt are waiting to be sent, the line is
     /// dropped and counted (see [`Context::lost_lines`]).
     pub fn log_at(&self, level: LogLevel, message: impl Into<String>) {
-        let mut message: String = message.into();
-        if message.is_empty() {
-            return;
+        let message = message.into();
+        if !message.is_empty() {
+            let message = shorten(message);
+            trace_line(self.info(), level, &message);
+            self.write_line(level, message, Map::new());
         }
-        if let Some((end, _)) = message.char_indices().nth(MAX_LOG_CHARS) {
-            message.truncate(end);
-        }
-        trace_line(self.info(), level, &message);
-        if self.0.emissions.try_send(Emission::Log { level, message }).is_err() {
+    }
+
+    /// Queues a line with fields, without a `tracing` event. Drops and counts it if the queue is full.
+    pub(super) fn write_line(&self, level: LogLevel, message: String, fields: Map<String, Value>) {
+        let line = Emission::Log { level, message: shorten(message), fields };
+        if self.0.emissions.try_send(line).is_err() {
             self.0.lost_lines.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Returns the W3C trace context of the run, its `traceparent`, if its metadata has one: the caller has set it, or a
+    /// real engine has created it. Children of the attempt inherit it, and so do the runs and events that the body starts
+    /// with a client.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.additional_metadata().get(TRACEPARENT)?.as_str()
     }
 
     /// Sends a chunk to the subscribers of the run's events, which receive chunks in order and before the end of the
@@ -216,6 +229,14 @@ impl Context {
     pub async fn cancelled(&self) -> CancelReason {
         self.0.canceller.cancelled().await
     }
+}
+
+/// Truncates a line to [`MAX_LOG_CHARS`].
+fn shorten(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MAX_LOG_CHARS) {
+        message.truncate(end);
+    }
+    message
 }
 
 fn trace_line(info: &RunInfo, level: LogLevel, message: &str) {

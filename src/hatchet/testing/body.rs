@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, pin::pin};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::children::{RecordedChildren, Response, TestChild, response};
 use crate::hatchet::task::{
@@ -39,6 +39,8 @@ pub struct LogLine {
     pub level: LogLevel,
     /// The text, without a newline at its end.
     pub message: String,
+    /// The fields of a `tracing` event; empty for other lines.
+    pub fields: Map<String, Value>,
 }
 
 impl<I: Payload, O: Payload> Task<I, O> {
@@ -106,10 +108,10 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
         let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller, children.clone());
         let body = async {
             match self.task.body() {
-                TypedBody::Async(body) => body(input, ctx).await,
+                TypedBody::Async(body) => ctx.clone().scope(async { body(input, ctx).await }).await,
                 TypedBody::Blocking(body) | TypedBody::Cpu(body) => {
                     let body = body.clone();
-                    match tokio::task::spawn_blocking(move || body(input, ctx)).await {
+                    match tokio::task::spawn_blocking(move || ctx.clone().sync_scope(|| body(input, ctx))).await {
                         Ok(result) => result,
                         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                     }
@@ -119,7 +121,7 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
         let mut body = pin!(body);
         let (mut logs, mut chunks) = (Vec::new(), Vec::new());
         let mut collect = |emission| match emission {
-            Emission::Log { level, message } => logs.push(LogLine { level, message }),
+            Emission::Log { level, message, fields } => logs.push(LogLine { level, message, fields }),
             Emission::Chunk(chunk) => chunks.push(chunk),
         };
         let result = loop {
@@ -161,7 +163,8 @@ mod tests {
         });
         let run = task.test().retry_count(2).metadata("k", "v").run(Json::new()).await;
         assert_eq!(run.result.unwrap_err().to_string(), "failed after its log line");
-        assert_eq!(run.logs, [LogLine { level: LogLevel::Warn, message: "2 \"v\"".to_owned() }]);
+        let line = LogLine { level: LogLevel::Warn, message: "2 \"v\"".to_owned(), fields: Map::new() };
+        assert_eq!(run.logs, [line]);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::hatchet::{
     client::Client,
-    task::{ErasedTask, is_name, validate_all},
+    task::{AttemptReport, Context, ErasedTask, Hooks, is_name, validate_all},
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
@@ -38,6 +38,7 @@ pub struct Worker {
     config: ClientConfig,
     options: WorkerOptions,
     tasks: Vec<ErasedTask>,
+    hooks: Hooks,
     health: Option<TcpListener>,
 }
 
@@ -48,7 +49,7 @@ impl Worker {
     /// heartbeats.
     pub fn new(client: &Client) -> Self {
         let config = ClientConfig::clone(&client.config());
-        Self { config, options: WorkerOptions::default(), tasks: Vec::new(), health: None }
+        Self { config, options: WorkerOptions::default(), tasks: Vec::new(), hooks: Hooks::default(), health: None }
     }
 
     /// Adds a task.
@@ -106,6 +107,30 @@ impl Worker {
         self
     }
 
+    /// Calls a function before each body, on the thread of the body. A panic fails the attempt.
+    ///
+    /// ```no_run
+    /// # use hatchet_quickstart::prelude::*;
+    /// # fn example(client: &Client) {
+    /// let worker = Worker::new(client)
+    ///     .before_attempt(|ctx| println!("{} starts, attempt {}", ctx.info().task_name, ctx.attempt_number()))
+    ///     .after_attempt(|report| {
+    ///         println!("{} took {:?}: {:?}", report.ctx.info().task_name, report.duration, report.outcome);
+    ///     });
+    /// # }
+    /// ```
+    pub fn before_attempt(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
+        self.hooks.add_before(hook);
+        self
+    }
+
+    /// Calls a function after each body that has started, on the thread of the body: with its outcome, also if it panicked
+    /// or was dropped after its cancellation. The function must not panic.
+    pub fn after_attempt(mut self, hook: impl Fn(&AttemptReport<'_>) + Send + Sync + 'static) -> Self {
+        self.hooks.add_after(hook);
+        self
+    }
+
     /// Serves health checks and metrics over HTTP on this socket until the worker ends. Default: none.
     ///
     /// | path | response |
@@ -160,7 +185,7 @@ impl Worker {
                 return Err(config_error(format!("invalid {field} \"0\": use at least 1")));
             }
         }
-        let Self { config, options, tasks, health } = self;
-        lifecycle::start(Setup { config, options, tasks, health })
+        let Self { config, options, tasks, hooks, health } = self;
+        lifecycle::start(Setup { config, options, tasks, hooks, health })
     }
 }

@@ -30,7 +30,7 @@ use super::{
 use crate::hatchet::{
     client::Client,
     system::OsError,
-    task::{CancelReason, ErasedTask, Kind},
+    task::{CancelReason, ErasedTask, Hooks, Kind},
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
@@ -42,6 +42,7 @@ pub(super) struct Setup {
     pub(super) config: ClientConfig,
     pub(super) options: WorkerOptions,
     pub(super) tasks: Vec<ErasedTask>,
+    pub(super) hooks: Hooks,
     /// Serves health checks and metrics.
     pub(super) health: Option<TcpListener>,
 }
@@ -100,7 +101,7 @@ async fn serve_health(listener: Option<TcpListener>, counters: Arc<Counters>) ->
 
 /// Registers, runs until a stop or a fatal error, and shuts down.
 async fn run(
-    Setup { config, options, tasks, .. }: Setup,
+    Setup { config, options, tasks, hooks, .. }: Setup,
     counters: Arc<Counters>,
     body_runtime: Handle,
     cpu_pool: Option<CpuPool>,
@@ -109,7 +110,7 @@ async fn run(
 ) -> Result<DrainOutcome, ClientError> {
     let definitions = session::worker_definitions(&config, &options, &tasks);
     let client = Client::new(config)?;
-    let resources = Arc::new(WorkerResources::new(client, &tasks, &options, counters, body_runtime, cpu_pool)?);
+    let resources = Arc::new(WorkerResources::new(client, &tasks, &options, counters, body_runtime, cpu_pool, hooks)?);
     let _cancel = CancelOnDrop(resources.clone());
     let registration = tokio::select! {
         registration =

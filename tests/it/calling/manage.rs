@@ -48,7 +48,7 @@ async fn runs_are_listed_replayed_and_cancelled_by_filter() {
     let red_run = red[0].id().unwrap();
     assert_eq!(client.replay_where(&filter.clone().metadata("color", "red")).await.unwrap(), [red_run]);
     eventually("the replayed run ends again", async || {
-        let events = rest.run_events(red_run).await.unwrap();
+        let events = rest.task_events(red_run).await.unwrap();
         (events.iter().filter(|event| event.event_type == "FINISHED").count() == 2).then_some(())
     })
     .await;

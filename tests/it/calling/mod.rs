@@ -6,5 +6,6 @@ mod events;
 mod fixture;
 mod later;
 mod manage;
+mod observe;
 
 use fixture::{Json, Library, json_object, within};

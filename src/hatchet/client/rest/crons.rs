@@ -96,8 +96,9 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an
-    /// unknown cron.
+    /// Returns the errors of [`RestClient`]. For an unknown cron:
+    /// [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound), or
+    /// [`ErrorKind::Engine`](crate::hatchet::client::ErrorKind::Engine) of a real engine, which responds with 500.
     pub async fn cron(&self, id: CronId) -> Result<Cron, ClientError> {
         self.call(Method::GET, &format!("{}/{id}", self.crons_path()), &[], None).await
     }

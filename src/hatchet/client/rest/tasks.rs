@@ -50,15 +50,15 @@ impl RestClient {
         self.call(Method::GET, &format!("/api/v1/stable/tasks/{task}"), &[], None).await
     }
 
-    /// Returns the history of a run, most recent event first: at most 1,000 events.
+    /// Returns the history of a task run, most recent event first: at most 1,000 events. The run of a single task has the id
+    /// of its task; [`RunDetails::tasks`](crate::hatchet::client::RunDetails::tasks) has the ids of several tasks.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an
-    /// unknown run.
-    pub async fn run_events(&self, run: RunId) -> Result<Vec<TaskEvent>, ClientError> {
+    /// Returns the errors of [`RestClient::task`].
+    pub async fn task_events(&self, task: RunId) -> Result<Vec<TaskEvent>, ClientError> {
         let query = [("limit", PAGE_SIZE.to_string()), ("offset", "0".to_owned())];
-        let path = format!("/api/v1/stable/workflow-runs/{run}/task-events");
+        let path = format!("/api/v1/stable/tasks/{task}/task-events");
         let Rows { rows } = self.call(Method::GET, &path, &query, None).await?;
         Ok(rows)
     }

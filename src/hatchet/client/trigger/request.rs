@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::hatchet::{
     client::{Client, RunRef, TRIGGER_KEY},
-    task::Priority,
+    task::{Context, Priority, TRACEPARENT},
     transport::{ClientError, ErrorKind},
     wire::{TriggerId, check_object, proto::v1},
 };
@@ -96,7 +96,9 @@ impl TriggerRequest {
         let input = serde_json::to_string(input)
             .map_err(|e| invalid(format!("invalid input of {name}: serialization failed: {e}")))?;
         check_object(&input).map_err(|e| invalid(format!("invalid input of {name}: {e}")))?;
-        let metadata = serde_json::to_string(&MetadataWithIds { caller: &options.additional_metadata, ids })
+        let trace = if options.additional_metadata.contains_key(TRACEPARENT) { None } else { current_traceparent() };
+        let metadata = MetadataWithIds { caller: &options.additional_metadata, trace, ids };
+        let metadata = serde_json::to_string(&metadata)
             .map_err(|e| invalid(format!("invalid metadata: serialization failed: {e}")))?;
         check_object(&metadata).map_err(|e| invalid(format!("invalid metadata: {e}")))?;
         let message = v1::TriggerWorkflowRequest {
@@ -129,9 +131,16 @@ impl TriggerRequest {
     }
 }
 
+/// The trace context of the attempt whose body makes the call, if any.
+fn current_traceparent() -> Option<String> {
+    Context::with_current(|ctx| ctx.traceparent().map(str::to_owned)).flatten()
+}
+
 /// The caller's metadata with the ids of the client, which replace the caller's values for their keys.
 struct MetadataWithIds<'a> {
     caller: &'a Map<String, Value>,
+    /// The trace context of the body that makes the call.
+    trace: Option<String>,
     ids: SearchIds,
 }
 
@@ -142,6 +151,9 @@ impl Serialize for MetadataWithIds<'_> {
             if key != TRIGGER_KEY && key != CALL_KEY {
                 map.serialize_entry(key, value)?;
             }
+        }
+        if let Some(trace) = &self.trace {
+            map.serialize_entry(TRACEPARENT, trace)?;
         }
         map.serialize_entry(TRIGGER_KEY, &self.ids.trigger)?;
         if let Some(call) = &self.ids.call {

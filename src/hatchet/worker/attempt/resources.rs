@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::{cpu_pool::CpuPool, table::AttemptTable};
 use crate::hatchet::{
     client::Client,
-    task::{ChildRunner, ErasedTask},
+    task::{ChildRunner, ErasedTask, Hooks},
     transport::{ClientError, ErrorKind},
     wire::ActionId,
     worker::{children::ClientChildren, health::Counters, options::WorkerOptions},
@@ -31,6 +31,7 @@ pub(in crate::hatchet::worker) struct WorkerResources {
     pub(super) body_runtime: tokio::runtime::Handle,
     /// Runs CPU bodies. `None` without CPU tasks.
     pub(super) cpu_pool: Option<CpuPool>,
+    pub(super) hooks: Arc<Hooks>,
     /// Starts the child runs of attempts.
     pub(super) children: Arc<dyn ChildRunner>,
     pub(in crate::hatchet::worker) cancel_grace: Duration,
@@ -60,6 +61,7 @@ impl WorkerResources {
         counters: Arc<Counters>,
         body_runtime: tokio::runtime::Handle,
         cpu_pool: Option<CpuPool>,
+        hooks: Hooks,
     ) -> Result<Self, ClientError> {
         let mut by_action = HashMap::new();
         for task in tasks.iter().cloned().map(Arc::new) {
@@ -72,6 +74,7 @@ impl WorkerResources {
         let children = ClientChildren::shared(client.clone(), body_runtime.clone());
         Ok(Self {
             client,
+            hooks: Arc::new(hooks),
             children,
             tasks: by_action,
             body_runtime,
