@@ -15,6 +15,7 @@ use super::{
     TaskError,
     cancel::{CancelReason, Canceller},
     children::{ChildRunner, Children},
+    run_info::RunInfo,
 };
 
 /// Maximum length of a log line in characters, as in the engine. Longer lines are truncated.
@@ -49,22 +50,6 @@ struct Inner {
     emissions: mpsc::Sender<Emission>,
     lost_lines: AtomicU64,
     children: Children,
-}
-
-/// The run and attempt that a body executes.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct RunInfo {
-    /// The task run's id.
-    pub run_id: String,
-    /// The workflow run's id; equal to `run_id` in a workflow of one task.
-    pub workflow_run_id: String,
-    /// The task's name as registered.
-    pub task_name: String,
-    /// Number of earlier attempts of the run; 0 in the first attempt.
-    pub retry_count: u32,
-    /// The run's additional metadata.
-    pub additional_metadata: Map<String, Value>,
 }
 
 /// A log line or chunk on its way to the engine.
@@ -173,7 +158,7 @@ impl Context {
     }
 
     /// Queues a line with fields, without a `tracing` event. Drops and counts it if the queue is full.
-    pub(super) fn write_line(&self, level: LogLevel, message: String, fields: Map<String, Value>) {
+    pub(in crate::hatchet::task) fn write_line(&self, level: LogLevel, message: String, fields: Map<String, Value>) {
         let line = Emission::Log { level, message: shorten(message), fields };
         if self.0.emissions.try_send(line).is_err() {
             self.0.lost_lines.fetch_add(1, Ordering::Relaxed);

@@ -31,14 +31,14 @@
 //! erased: the body of an [`ErasedTask`] takes and returns JSON. Types are erased nowhere else.
 
 mod cancel;
+mod child_run;
 mod children;
 mod context;
-mod current;
 mod erased;
 mod error;
-mod hooks;
-mod log_layer;
+mod observe;
 mod options;
+mod run_info;
 mod stub;
 mod typed;
 mod validate;
@@ -48,18 +48,19 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use cancel::CancelReason;
 pub(crate) use cancel::Canceller;
-pub use children::{ChildError, ChildItem, ChildRef, ChildRun, ChildRunMany, ChildRunManyNoWait, ChildRunNoWait};
+pub use child_run::{ChildItem, ChildRef, ChildRun, ChildRunMany, ChildRunManyNoWait, ChildRunNoWait};
+pub use children::ChildError;
 pub(in crate::hatchet) use children::{ChildOutcome, ChildRequest, ChildRunner};
 pub(crate) use context::Emission;
 pub(in crate::hatchet) use context::TRACEPARENT;
-pub use context::{Context, LogLevel, RUN_LOG, RUN_LOG_LINES, RunInfo};
+pub use context::{Context, LogLevel, RUN_LOG, RUN_LOG_LINES};
 pub use erased::ErasedTask;
 pub(in crate::hatchet) use erased::{Body, Outcome};
 pub use error::{BadInput, Retry, TaskError};
-pub(in crate::hatchet) use hooks::Hooks;
-pub use hooks::{AttemptOutcome, AttemptReport};
-pub use log_layer::LogLayer;
+pub(in crate::hatchet) use observe::Hooks;
+pub use observe::{AttemptOutcome, AttemptReport, LogLayer};
 pub use options::{Backoff, Idempotency, IdempotencyMethod, Kind, Priority, TaskOptions};
+pub use run_info::RunInfo;
 pub use stub::Stub;
 pub(in crate::hatchet) use typed::Body as TypedBody;
 pub use typed::Task;

@@ -57,7 +57,7 @@ pub(in crate::hatchet) trait ChildRunner: Send + Sync {
 
 /// The child runs of an attempt.
 pub(in crate::hatchet) struct Children {
-    pub(super) runner: Arc<dyn ChildRunner>,
+    pub(in crate::hatchet::task) runner: Arc<dyn ChildRunner>,
     next_index: AtomicI32,
     started: Mutex<Vec<RunId>>,
 }
@@ -69,11 +69,11 @@ impl Children {
     }
 
     /// Returns the number of the next call.
-    pub(super) fn next_index(&self) -> i32 {
+    pub(in crate::hatchet::task) fn next_index(&self) -> i32 {
         self.next_index.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn add_started(&self, runs: impl Iterator<Item = RunId>) {
+    pub(in crate::hatchet::task) fn add_started(&self, runs: impl Iterator<Item = RunId>) {
         self.started.lock().unwrap_or_else(PoisonError::into_inner).extend(runs);
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Context, Outcome};
+use crate::hatchet::task::{Context, Outcome};
 
 /// A body that has ended. Passed to the functions of
 /// [`Worker::after_attempt`](crate::hatchet::worker::Worker::after_attempt).

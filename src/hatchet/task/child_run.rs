@@ -1,4 +1,8 @@
-//! Typed calls that start child runs.
+//! Typed calls that start child runs: runs that a body starts.
+//!
+//! A child is made once, however often its parent is retried: the engine identifies it by its parent and by its
+//! [key](ChildRun::key), or by the position of the call in the body. A retried body that makes the same calls in the same
+//! order therefore gets the runs of its earlier attempts.
 
 use std::{fmt, future::IntoFuture, marker::PhantomData};
 
@@ -6,11 +10,8 @@ use futures_util::future::{BoxFuture, join_all};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{ChildError, ChildOutcome, ChildRequest};
-use crate::hatchet::{
-    task::{Context, Priority, Stub},
-    wire::RunId,
-};
+use super::{ChildError, ChildOutcome, ChildRequest, Context, Priority, Stub};
+use crate::hatchet::wire::RunId;
 
 /// Maximum length of a child's key in bytes.
 const MAX_KEY_LENGTH: usize = 255;

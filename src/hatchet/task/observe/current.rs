@@ -1,6 +1,6 @@
 //! The attempt whose body runs on the current thread.
 
-use super::Context;
+use crate::hatchet::task::Context;
 
 tokio::task_local! {
     static CURRENT: Context;

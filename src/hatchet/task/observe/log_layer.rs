@@ -9,7 +9,7 @@ use tracing::{
 };
 use tracing_subscriber::layer::{Context as LayerContext, Layer};
 
-use super::{Context, LogLevel, RUN_LOG};
+use crate::hatchet::task::{Context, LogLevel, RUN_LOG};
 
 /// Writes each `tracing` event of a body to its run's log in Hatchet, with level, fields and attempt, as
 /// [`Context::log_at`] does. Add it to the program's subscriber:
