@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 CARGO ?= cargo
-# `make PROFILE=release …` builds and uses the optimised binaries.
+# `make PROFILE=release …` builds and uses the optimized binaries.
 PROFILE ?= dev
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 # Uses the Hatchet of the token in the environment or a .env file; without a token, the embedded engine.

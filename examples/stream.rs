@@ -14,8 +14,11 @@ use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::client::{ClientConfig, RunEventKind, Sources},
     prelude::*,
-    tasks::externally_triggered::{self, Input},
 };
+use tasks::externally_triggered::{self, Input};
+
+#[path = "../src/tasks/mod.rs"]
+mod tasks;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match event?.kind {
             RunEventKind::Chunk { text, index: Some(index) } => println!("chunk {index}: {text:?}"),
             // The engine closes the stream after a completed run only, so the loop ends here after a failed run.
-            RunEventKind::RunEnded => break,
+            RunEventKind::RunFinished => break,
             _ => {}
         }
     }

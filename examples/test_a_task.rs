@@ -1,4 +1,4 @@
-//! Tests a task's body without an engine: its output, log lines, chunks and errors, and its behaviour in a retry and
+//! Tests a task's body without an engine: its output, log lines, chunks and errors, and its behavior in a retry and
 //! after a cancellation. In your code, write `#[tokio::test]` functions, as in `src/tasks`.
 //!
 //! Prints:

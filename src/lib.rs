@@ -3,7 +3,6 @@
 //! in reading order:
 //!
 //! - [`prelude`]: the items that a task file and a caller import
-//! - [`tasks`]: the tasks of this application, one file for each
 //! - [`hatchet::task`]: tasks with their types, options and errors
 //! - [`hatchet::client`]: triggers runs and waits for their results
 //! - [`hatchet::worker`]: registers tasks with an engine and runs them
@@ -13,7 +12,8 @@
 //! - [`mod@bench`]: triggers many runs and measures them
 //! - [`cli`]: the command lines of the two binaries
 //!
-//! The binaries `worker` and `runner` call [`cli::worker`] and [`cli::runner`] and return their exit codes.
+//! The binaries `worker` and `runner` contain the tasks of the application (`src/tasks`), pass them to [`cli::worker`] and
+//! [`cli::runner`], and return their exit codes. A binary of another crate can do the same with its own tasks.
 
 #![warn(missing_debug_implementations)]
 
@@ -24,4 +24,9 @@ pub mod engine;
 pub mod guide;
 pub mod hatchet;
 pub mod prelude;
-pub mod tasks;
+
+// The tasks of the application belong to the binaries, see src/tasks. Here they are compiled for the unit tests only.
+#[cfg(test)]
+extern crate self as hatchet_quickstart;
+#[cfg(test)]
+mod tasks;

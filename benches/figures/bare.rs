@@ -172,33 +172,33 @@ impl Bare {
     pub(crate) async fn round_trips(&self, count: usize) -> Result<Vec<Duration>> {
         let (assignment, mut times) = (assignment(), Vec::with_capacity(count));
         for _ in 0..count {
-            let begun = Instant::now();
+            let started = Instant::now();
             self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}").await?;
-            times.push(begun.elapsed());
+            times.push(started.elapsed());
         }
         Ok(times)
     }
 
     /// Measures calls per second, with `in_flight` concurrent calls.
     pub(crate) async fn calls_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
-        let (assignment, begun) = (assignment(), Instant::now());
+        let (assignment, started) = (assignment(), Instant::now());
         let call = || self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}");
         stream::iter((0..count).map(|_| call())).buffer_unordered(in_flight).try_collect::<Vec<()>>().await?;
-        Ok(count as f64 / begun.elapsed().as_secs_f64())
+        Ok(count as f64 / started.elapsed().as_secs_f64())
     }
 
     /// Measures tasks per second, with `in_flight` concurrent tasks. A task is an assignment on a stream and the
     /// concurrent reports of its start and its end.
     pub(crate) async fn tasks_per_second(&self, count: usize, in_flight: usize) -> Result<f64> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let assignments = self.client.clone().listen_v2(WorkerListenRequest { worker_id: count.to_string() }).await?;
         let reported = assignments.into_inner().map_ok(|assignment| async move {
-            let started = self.report(&assignment, StepActionEventType::StepEventTypeStarted, "");
+            let start_event = self.report(&assignment, StepActionEventType::StepEventTypeStarted, "");
             let ended = self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}");
-            try_join(started, ended).await.map(drop)
+            try_join(start_event, ended).await.map(drop)
         });
         let done = reported.try_buffer_unordered(in_flight).try_collect::<Vec<()>>().await?.len();
         anyhow::ensure!(done == count, "received {done} of {count} bare tasks");
-        Ok(count as f64 / begun.elapsed().as_secs_f64())
+        Ok(count as f64 / started.elapsed().as_secs_f64())
     }
 }

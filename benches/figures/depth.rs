@@ -23,7 +23,7 @@ use hatchet_quickstart::{
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    rig::{Link, connect},
+    fixture::{AuthenticatedChannel, connect},
     table::{Figure, Target, median},
 };
 
@@ -117,7 +117,7 @@ fn workflow_name(workflow: usize) -> String {
     format!("depth-{workflow}")
 }
 
-async fn register_workflows(link: &Link, workflows: usize) -> Result<()> {
+async fn register_workflows(link: &AuthenticatedChannel, workflows: usize) -> Result<()> {
     let mut admin = AdminServiceClient::new(link.clone());
     for workflow in 0..workflows {
         let task = CreateTaskOpts {
@@ -135,7 +135,7 @@ async fn register_workflows(link: &Link, workflows: usize) -> Result<()> {
     Ok(())
 }
 
-async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
+async fn trigger(link: &AuthenticatedChannel, runs: usize, workflows: usize) -> Result<()> {
     let mut client = WorkflowServiceClient::new(link.clone());
     for first in (0..runs).step_by(BATCH) {
         let item = |run: usize| TriggerWorkflowRequest {
@@ -151,7 +151,7 @@ async fn trigger(link: &Link, runs: usize, workflows: usize) -> Result<()> {
 
 /// Runs a worker of gRPC stubs, which completes a task for each permit.
 async fn run_worker(
-    link: Link,
+    link: AuthenticatedChannel,
     number: usize,
     slots: usize,
     workflows: usize,

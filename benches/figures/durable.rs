@@ -14,8 +14,8 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
+    fixture::{Fixture, NO_OP, trigger_many},
     process::{IDLE_DELAY, Process, embedded_worker},
-    rig::{NO_OP, Rig, trigger_many},
     table::{Figure, Target, median, p50, row},
 };
 
@@ -29,11 +29,11 @@ const MANY: usize = 100_000;
 pub(crate) async fn throughput() -> Result<Figure> {
     const COUNT: usize = 10_000;
     let folder = tempfile::tempdir()?;
-    let (durable, memory) = (Rig::persistent(folder.path()).await?, Rig::start().await?);
+    let (durable, memory) = (Fixture::persistent(folder.path()).await?, Fixture::start().await?);
     let (mut durable_rates, mut memory_rates) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        for (rig, rates) in [(&durable, &mut durable_rates), (&memory, &mut memory_rates)] {
-            let rate = rig.no_ops_per_second(COUNT).await?;
+        for (fixture, rates) in [(&durable, &mut durable_rates), (&memory, &mut memory_rates)] {
+            let rate = fixture.no_ops_per_second(COUNT).await?;
             // The first round warms up.
             if round > 0 {
                 rates.push(rate);
@@ -42,10 +42,10 @@ pub(crate) async fn throughput() -> Result<Figure> {
     }
     let (mut slow, mut fast) = (Vec::new(), Vec::new());
     for _ in 0..1000 {
-        for (rig, times) in [(&durable, &mut slow), (&memory, &mut fast)] {
-            let begun = Instant::now();
-            rig.run(NO_OP).await?;
-            times.push(begun.elapsed());
+        for (fixture, times) in [(&durable, &mut slow), (&memory, &mut fast)] {
+            let started = Instant::now();
+            fixture.run(NO_OP).await?;
+            times.push(started.elapsed());
         }
     }
     durable.stop().await?;
@@ -70,11 +70,11 @@ pub(crate) async fn throughput() -> Result<Figure> {
 /// Time from the start of a worker process with its engine to its banner, with many finished runs in the folder.
 pub(crate) async fn start() -> Result<Figure> {
     let folder = tempfile::tempdir()?;
-    let rig = Rig::persistent(&folder.path().join(".hatchet")).await?;
+    let fixture = Fixture::persistent(&folder.path().join(".hatchet")).await?;
     for _ in 0..MANY / 10_000 {
-        rig.run_many(NO_OP, &json!({}), 10_000).await?;
+        fixture.run_many(NO_OP, &json!({}), 10_000).await?;
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     let (mut millis, mut fresh, mut resident) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..7 {
         let (process, took) = Process::start(&mut embedded_worker(), folder.path()).await?;

@@ -27,7 +27,7 @@ use hatchet_quickstart::{
 use serde_json::Value;
 
 use super::{
-    rig::connect,
+    fixture::connect,
     table::{Figure, Target, p50},
 };
 
@@ -109,14 +109,14 @@ async fn measure_list(
 ) -> Result<(Duration, usize, Vec<Duration>)> {
     let engine = handshake.clone();
     let list = tokio::task::spawn_blocking(move || {
-        let begun = Instant::now();
-        get(&engine, &path).map(|bytes| (begun.elapsed(), bytes))
+        let started = Instant::now();
+        get(&engine, &path).map(|bytes| (started.elapsed(), bytes))
     });
     let mut calls = Vec::new();
     loop {
-        let begun = Instant::now();
+        let started = Instant::now();
         client.engine_version().await?;
-        calls.push(begun.elapsed());
+        calls.push(started.elapsed());
         if list.is_finished() {
             break;
         }

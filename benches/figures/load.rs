@@ -6,16 +6,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use hatchet_quickstart::{
-    hatchet::{wire::readable_duration, worker::WorkerOptions},
-    tasks::{cpu_heavy, sync_sleep},
-};
+use hatchet_quickstart::hatchet::{wire::readable_duration, worker::WorkerOptions};
 use serde_json::json;
 
 use super::{
     bare::Bare,
-    rig::{NO_OP, Rig},
+    fixture::{Fixture, NO_OP},
     table::{Figure, Target, median, p50, percentile, row},
+    tasks::{cpu_heavy, sync_sleep},
 };
 
 /// Rounds of a figure. Each also measures the limit, so that other load on the machine affects both.
@@ -29,16 +27,16 @@ pub(crate) async fn sequential() -> Result<Figure> {
     // The blocks alternate and are short: other load lasts longer than a block, so it affects both sides equally.
     const BLOCK: usize = 20;
     const BLOCKS: usize = 100;
-    let rig = Rig::start().await?;
-    let bare = Bare::start(rig.token()).await?;
+    let fixture = Fixture::start().await?;
+    let bare = Bare::start(fixture.token()).await?;
     let (mut trips, mut runs) = (Vec::new(), Vec::new());
     for block in 0..BLOCKS + BLOCKS / 10 {
         let of_bare = bare.round_trips(BLOCK).await?;
         let mut times = Vec::with_capacity(BLOCK);
         for _ in 0..BLOCK {
-            let begun = Instant::now();
-            rig.run(NO_OP).await?;
-            times.push(begun.elapsed());
+            let started = Instant::now();
+            fixture.run(NO_OP).await?;
+            times.push(started.elapsed());
         }
         // The first tenth warms up.
         if block >= BLOCKS / 10 {
@@ -46,7 +44,7 @@ pub(crate) async fn sequential() -> Result<Figure> {
             runs.extend(times);
         }
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     let ratio = |runs: &[Duration], trips: &[Duration]| p50(runs).as_secs_f64() / p50(trips).as_secs_f64();
     let fifths: Vec<f64> = std::iter::zip(runs.chunks(runs.len() / ROUNDS), trips.chunks(trips.len() / ROUNDS))
         .map(|(runs, trips)| ratio(runs, trips))
@@ -69,16 +67,16 @@ pub(crate) async fn sequential() -> Result<Figure> {
 
 /// Many concurrent no-op runs, from their trigger to their outcomes.
 pub(crate) async fn bulk() -> Result<Figure> {
-    let rig = Rig::start().await?;
-    let bare = Bare::start(rig.token()).await?;
+    let fixture = Fixture::start().await?;
+    let bare = Bare::start(fixture.token()).await?;
     bare.calls_per_second(RUNS, 64).await?;
-    rig.run_many(NO_OP, &json!({}), RUNS / 10).await?;
+    fixture.run_many(NO_OP, &json!({}), RUNS / 10).await?;
     let (mut rates, mut limits) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         limits.push(bare.calls_per_second(2 * RUNS, 64).await?);
-        rates.push(rig.no_ops_per_second(RUNS).await?);
+        rates.push(fixture.no_ops_per_second(RUNS).await?);
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     // A task needs two unary calls, for its start and its end, so the transport allows half as many tasks as calls.
     let share = 100.0 * median(&rates) / (median(&limits) / 2.0);
     Ok(Figure {
@@ -95,17 +93,17 @@ pub(crate) async fn bulk() -> Result<Figure> {
 /// Throughput of engine and worker with a full queue, relative to plain gRPC with the same messages: an assignment on a
 /// stream and two unary calls per task.
 pub(crate) async fn messages() -> Result<Figure> {
-    let mut rig = Rig::start().await?;
-    let bare = Bare::start(rig.token()).await?;
+    let mut fixture = Fixture::start().await?;
+    let bare = Bare::start(fixture.token()).await?;
     let slots = WorkerOptions::default().slots;
     bare.tasks_per_second(RUNS, slots).await?;
-    rig.drain_queue(NO_OP, RUNS / 10).await?;
+    fixture.drain_queue(NO_OP, RUNS / 10).await?;
     let (mut rates, mut limits) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         limits.push(bare.tasks_per_second(RUNS, slots).await?);
-        rates.push(RUNS as f64 / rig.drain_queue(NO_OP, RUNS).await?.as_secs_f64());
+        rates.push(RUNS as f64 / fixture.drain_queue(NO_OP, RUNS).await?.as_secs_f64());
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     let shares: Vec<f64> = rates.iter().zip(&limits).map(|(rate, limit)| 100.0 * rate / limit).collect();
     Ok(Figure {
         number: 18,
@@ -121,14 +119,14 @@ pub(crate) async fn messages() -> Result<Figure> {
 /// Blocking bodies: twice as many runs as slots.
 pub(crate) async fn sleeps() -> Result<Figure> {
     const IDEAL: f64 = 0.2;
-    let rig = Rig::start().await?;
+    let fixture = Fixture::start().await?;
     let mut spans = Vec::new();
     for _ in 0..ROUNDS {
-        let begun = Instant::now();
-        rig.run_many(sync_sleep::STUB.name(), &json!({ "seconds": 0.1 }), 200).await?;
-        spans.push(begun.elapsed().as_secs_f64());
+        let started = Instant::now();
+        fixture.run_many(sync_sleep::STUB.name(), &json!({ "seconds": 0.1 }), 200).await?;
+        spans.push(started.elapsed().as_secs_f64());
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     Ok(Figure {
         number: 3,
         name: "200 sleeps of 0.1 s on 100 slots",
@@ -146,13 +144,13 @@ pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
     // About 0.1 s per piece of work: many short rounds, so that bursts of other load affect both sides.
     const LIMIT: u64 = 1_000_000;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let rig = Rig::start().await?;
+    let fixture = Fixture::start().await?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..2 * ROUNDS {
-        let begun = Instant::now();
-        rig.run_many(cpu_heavy::STUB.name(), &json!({ "limit": LIMIT }), CONCURRENT).await?;
-        ours.push(begun.elapsed().as_secs_f64());
-        let begun = Instant::now();
+        let started = Instant::now();
+        fixture.run_many(cpu_heavy::STUB.name(), &json!({ "limit": LIMIT }), CONCURRENT).await?;
+        ours.push(started.elapsed().as_secs_f64());
+        let started = Instant::now();
         let (sender, done) = std::sync::mpsc::channel();
         for _ in 0..CONCURRENT {
             let sender = sender.clone();
@@ -163,9 +161,9 @@ pub(crate) async fn cpu(threads: usize) -> Result<Figure> {
         drop(sender);
         let counted = tokio::task::spawn_blocking(move || done.iter().filter(Result::is_ok).count()).await?;
         (counted == CONCURRENT).then_some(()).context("the bare pool did not complete its work")?;
-        bare.push(begun.elapsed().as_secs_f64());
+        bare.push(started.elapsed().as_secs_f64());
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
     Ok(Figure {
         number: 4,

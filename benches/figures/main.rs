@@ -8,15 +8,18 @@ mod bare;
 mod depth;
 #[cfg(feature = "durable")]
 mod durable;
+mod fixture;
 mod lists;
 mod load;
 mod many;
 mod process;
 mod real;
-mod rig;
 mod size;
 mod slow_link;
 mod table;
+#[path = "../../src/tasks/mod.rs"]
+#[allow(unused_imports, reason = "a program without a test harness omits the bodies of unit tests")]
+mod tasks;
 
 use std::{num::NonZeroUsize, process::ExitCode};
 

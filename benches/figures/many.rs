@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::{
-    rig::{NO_OP_STUB, Nothing, Rig},
+    fixture::{Fixture, NO_OP_STUB, Nothing},
     table::{Figure, Target, median, row},
 };
 
@@ -54,7 +54,7 @@ pub(crate) async fn measure_overhead() -> Result<[Figure; 3]> {
             limit: format!("{small:.1} us at 1,000"),
             value: large / small,
             target: Target::AtMost(1.2, " x"),
-            notes: vec![format!("all on the same cores: 100,000 runs ended at {slow:.0}/s, 1,000 at {fast:.0}/s")],
+            notes: vec![format!("all on the same cores: 100,000 runs finished at {slow:.0}/s, 1,000 at {fast:.0}/s")],
         },
         Figure {
             number: 12,
@@ -85,22 +85,22 @@ async fn bench(folder: &Path, number: usize, runs: u64) -> Result<Value> {
 
 /// Speed of a bulk trigger relative to the same number of sequential triggers.
 pub(crate) async fn bulk_trigger() -> Result<Figure> {
-    let rig = Rig::start().await?;
+    let fixture = Fixture::start().await?;
     let (mut single, mut bulk) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let begun = Instant::now();
+        let started = Instant::now();
         for _ in 0..TRIGGERS {
-            rig.client.run_no_wait(&NO_OP_STUB, &Nothing {}).await?;
+            fixture.client.run_no_wait(&NO_OP_STUB, &Nothing {}).await?;
         }
-        single.push(begun.elapsed().as_secs_f64());
-        let begun = Instant::now();
+        single.push(started.elapsed().as_secs_f64());
+        let started = Instant::now();
         let items = std::iter::repeat_n(&Nothing {}, TRIGGERS);
-        for outcome in rig.client.run_many_no_wait(&NO_OP_STUB, items).await {
+        for outcome in fixture.client.run_many_no_wait(&NO_OP_STUB, items).await {
             outcome?;
         }
-        bulk.push(begun.elapsed().as_secs_f64());
+        bulk.push(started.elapsed().as_secs_f64());
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     let ratios: Vec<f64> = single.iter().zip(&bulk).map(|(single, bulk)| single / bulk).collect();
     let duration = |seconds: &[f64]| readable_duration(Duration::from_secs_f64(median(seconds)));
     Ok(Figure {

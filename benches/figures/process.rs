@@ -21,7 +21,7 @@ pub(crate) const WORKER_BINARY: &str = env!("CARGO_BIN_EXE_worker");
 const BANNER: &str = "worker, listening";
 /// Timeout of a start: 30 s. A working worker needs far less.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Delay before a process is measured: 2 s, after which its lazy initialisation is complete.
+/// Delay before a process is measured: 2 s, after which its lazy initialization is complete.
 pub(crate) const IDLE_DELAY: Duration = Duration::from_secs(2);
 
 /// A process that is killed when dropped.
@@ -34,7 +34,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a command in a folder and waits for its banner. Returns the duration, too.
     pub(crate) async fn start(command: &mut Command, folder: &Path) -> Result<(Self, Duration)> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut child = command
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -52,7 +52,7 @@ impl Process {
                 None => anyhow::bail!("the worker ended before its banner:\n{}", output.join("\n")),
             }
         }
-        let took = begun.elapsed();
+        let took = started.elapsed();
         let reading = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok((Self { child, _stderr: tokio_util::task::AbortOnDropHandle::new(reading) }, took))
     }

@@ -4,20 +4,18 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use hatchet_quickstart::{
-    hatchet::{
-        client::{Client, ClientConfig, Source, Sources},
-        worker::{Worker, WorkerOptions},
-    },
-    tasks::{cpu_heavy, sync_sleep},
+use hatchet_quickstart::hatchet::{
+    client::{Client, ClientConfig, Source, Sources},
+    worker::{Worker, WorkerOptions},
 };
 use serde_json::json;
 use tokio::process::Command;
 
 use super::{
+    fixture::{NO_OP, no_op, run_many},
     process::{Process, WORKER_BINARY, idle_memory},
-    rig::{NO_OP, no_op, run_many},
     table::{Figure, Target, median, row},
+    tasks::{cpu_heavy, sync_sleep},
 };
 
 /// The argument by which this program runs as a worker of the no-op task.
@@ -69,9 +67,9 @@ async fn worker_cpu(mut sources: Sources) -> Result<Figure> {
     run_many(&client, NO_OP, &json!({}), RUNS / 20).await?;
     let unavailable = "the system does not report the CPU time of a process";
     let before = process.cpu().context(unavailable)?;
-    let begun = Instant::now();
+    let started = Instant::now();
     run_many(&client, NO_OP, &json!({}), RUNS).await?;
-    let took = begun.elapsed().as_secs_f64();
+    let took = started.elapsed().as_secs_f64();
     let used = process.cpu().context(unavailable)? - before;
     let resident = process.resident().unwrap_or(f64::NAN);
     process.stop().await?;
@@ -122,9 +120,9 @@ async fn cpu_runs_and_sleeps(mut sources: Sources) -> Result<Figure> {
         .start()?;
     worker.listening().await?;
     let per_second = async |task: &str, input: serde_json::Value| {
-        let begun = Instant::now();
+        let started = Instant::now();
         run_many(&client, task, &input, RUNS).await?;
-        anyhow::Ok(RUNS as f64 / begun.elapsed().as_secs_f64())
+        anyhow::Ok(RUNS as f64 / started.elapsed().as_secs_f64())
     };
     let (mut cpu, mut sleeps) = (Vec::new(), Vec::new());
     // The first round warms up.

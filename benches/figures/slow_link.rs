@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    rig::{NO_OP, Rig},
+    fixture::{Fixture, NO_OP},
     table::{Figure, Target, p50, percentile},
 };
 
@@ -27,21 +27,21 @@ const ONE_WAY: Duration = Duration::from_millis(25);
 pub(crate) async fn measure() -> Result<Figure> {
     const SAMPLES: usize = 40;
     let mut proxy = None;
-    let rig = Rig::with_config(async |mut config| {
+    let fixture = Fixture::with_config(async |mut config| {
         let (address, accepting) = delaying_proxy(config.host_port.parse()?).await?;
         proxy = Some(accepting);
         config.host_port = address.to_string();
         Ok(config)
     })
     .await?;
-    rig.run(NO_OP).await?;
+    fixture.run(NO_OP).await?;
     let mut runs = Vec::with_capacity(SAMPLES);
     for _ in 0..SAMPLES {
-        let begun = Instant::now();
-        rig.run(NO_OP).await?;
-        runs.push(begun.elapsed());
+        let started = Instant::now();
+        fixture.run(NO_OP).await?;
+        runs.push(started.elapsed());
     }
-    rig.stop().await?;
+    fixture.stop().await?;
     drop(proxy);
     Ok(Figure {
         number: 9,

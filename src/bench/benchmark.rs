@@ -123,7 +123,7 @@ fn write_report(
             errors.push(format!("writing {} failed: {e}", folder.path().join(name).display()));
         }
     }
-    let is_submitted = |position: &usize| runs.all[*position].acceptance != Acceptance::NotSubmitted;
+    let is_submitted = |position: &usize| runs.all[*position].acceptance != Acceptance::Pending;
     let records = (0..runs.all.len()).filter(is_submitted).map(|position| runs.to_json(plan, position));
     errors.extend(folder.rewrite_runs(records).err());
     errors

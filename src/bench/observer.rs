@@ -20,7 +20,7 @@ pub struct Progress {
     /// Runs that ended per second, over the last 5 s.
     pub rate: f64,
     /// Estimated time until all runs have ended, at the current rate.
-    pub left: Option<Duration>,
+    pub remaining: Option<Duration>,
     /// Slots in use and in total of the workers that serve the tasks. `None` if unknown.
     pub slots: Option<(i64, i64)>,
 }

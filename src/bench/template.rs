@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn text_other_than_a_json_object_is_rejected() {
+    fn text_other_than_a_json_object_is_refused() {
         assert!(Template::parse("{").unwrap_err().contains("not JSON"));
         assert!(Template::parse("[1]").unwrap_err().contains("object"));
         assert!(Template::parse(r#"{"n":{index}}"#).is_err());

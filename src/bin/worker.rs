@@ -1,5 +1,8 @@
 //! The worker's binary; see [`hatchet_quickstart::cli::worker`].
 
+#[path = "../tasks/mod.rs"]
+mod tasks;
+
 fn main() -> std::process::ExitCode {
-    hatchet_quickstart::cli::worker::main()
+    hatchet_quickstart::cli::worker::main(tasks::all())
 }

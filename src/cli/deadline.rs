@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{Exit, connection::CommandRenderer};
 use crate::hatchet::{client::Client, wire::readable_duration};
 
-/// The time at which a command stops waiting. Without a limit, a command waits until the run has ended.
+/// The time at which a command stops waiting. Without a limit, a command waits until the run has finished.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(Option<(Instant, Duration)>);
 

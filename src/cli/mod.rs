@@ -1,6 +1,6 @@
 //! The command line: the binaries `worker` and `runner`.
 //!
-//! This is the only module that puts client, worker, engine and tasks together. Each command validates its arguments
+//! This is the only module that puts client, worker and engine together. Each command validates its arguments
 //! twice: as typed (`Args`, by clap), and as a `Request`, which is complete and correct. Later steps see the request
 //! only.
 //!
@@ -11,6 +11,7 @@
 //! | `sidecar` | serving as Hatchet's embedded sidecar, and starting an official sidecar |
 //! | `connection` | choice of the engine, and its flags |
 //! | `completions` | completion scripts for shells |
+//! | `task_registry` | the tasks of the application, found by name |
 //! | `settings` | reading of inputs, and `--explain-config` |
 //! | `output` | stdout, stderr and logs |
 //! | `exit`, `deadline`, `signals`, `runtime` | exit codes, `--timeout`, signals, and the tokio runtime of a command |
@@ -29,6 +30,7 @@ mod settings;
 #[cfg(feature = "engine")]
 mod sidecar;
 mod signals;
+mod task_registry;
 pub mod worker;
 
 pub use exit::Exit;

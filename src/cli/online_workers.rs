@@ -10,7 +10,7 @@ use crate::{
 
 /// The active workers that serve a workflow. Each alias of a task is a separate workflow: a worker of one alias serves
 /// no other alias.
-pub(super) fn serving(client: &Client, name: &str, workers: &[WorkerSummary]) -> Vec<WorkerSummary> {
+pub(super) fn workers_serving(client: &Client, name: &str, workers: &[WorkerSummary]) -> Vec<WorkerSummary> {
     workers.iter().filter(|worker| serves(&client.config(), worker, name)).cloned().collect()
 }
 

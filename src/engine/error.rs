@@ -27,23 +27,24 @@ pub struct EngineError {
 }
 
 impl EngineError {
-    /// The kind of the error.
+    /// Returns the kind, to match on.
     pub fn kind(&self) -> EngineErrorKind {
         self.kind
     }
 
     pub(super) fn folder_in_use(folder: &Path) -> Self {
         let message = format!(
-            "another process runs an engine on {}: connect to it, stop it, or choose another folder",
+            "starting the engine failed: another process runs an engine on {}. Connect to it, stop it, or choose another \
+             folder",
             folder.display()
         );
         Self { kind: EngineErrorKind::FolderInUse, message, source: None }
     }
 
-    /// An operation on the data folder or a file in it failed. `doing` completes "cannot …".
-    pub(super) fn folder(doing: &str, path: &Path, error: io::Error) -> Self {
+    /// An operation on the data folder or a file in it failed. `operation` is a gerund, such as `reading`.
+    pub(super) fn folder(operation: &str, path: &Path, error: io::Error) -> Self {
         if let Some(why) = Untrusted::of(&error) {
-            let message = format!("cannot {doing} {}: {why}", path.display());
+            let message = format!("{operation} {} failed: {why}", path.display());
             return Self { kind: EngineErrorKind::Folder, message, source: Some(error) };
         }
         let advice = match error.kind() {
@@ -54,25 +55,25 @@ impl EngineError {
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "Move the file of that name away",
             _ => "Choose another folder with --embedded-dir or HATCHET_EMBEDDED_DIR",
         };
-        let message = format!("cannot {doing} {}: {}", path.display(), with_advice(&error, advice));
+        let message = format!("{operation} {} failed: {}", path.display(), with_advice(&error, advice));
         Self { kind: EngineErrorKind::Folder, message, source: Some(error) }
     }
 
-    /// A file with a content that cannot be used.
+    /// A file whose content cannot be used. `advice` is a sentence without its period.
     #[cfg(feature = "durable")]
     pub(super) fn file(path: &Path, why: &str, advice: &str) -> Self {
-        let message = format!("cannot use {}: {why}: {advice}", path.display());
+        let message = format!("opening {} failed: {why}. {advice}", path.display());
         Self { kind: EngineErrorKind::Folder, message, source: None }
     }
 
     pub(super) fn address(address: SocketAddr, error: io::Error) -> Self {
         let message =
-            format!("cannot listen on {address}: {}", with_advice(&error, "Choose another address, or port 0"));
+            format!("listening on {address} failed: {}", with_advice(&error, "Choose another address, or port 0"));
         Self { kind: EngineErrorKind::Address, message, source: Some(error) }
     }
 
-    pub(super) fn system(doing: &str, error: io::Error) -> Self {
-        let message = format!("cannot {doing}: {}", OsError(&error));
+    pub(super) fn system(operation: &str, error: io::Error) -> Self {
+        let message = format!("{operation} failed: {}", OsError(&error));
         Self { kind: EngineErrorKind::System, message, source: Some(error) }
     }
 }
@@ -99,15 +100,15 @@ mod tests {
         let (emfile, eio) = (|| io::Error::from_raw_os_error(24), || io::Error::from_raw_os_error(5));
         let path = Path::new("folder/lock");
         for error in [
-            EngineError::folder("lock", path, emfile()),
+            EngineError::folder("locking", path, emfile()),
             EngineError::address(SocketAddr::from(([127, 0, 0, 1], 1)), emfile()),
-            EngineError::system("start the engine's runtime", emfile()),
+            EngineError::system("starting the engine's runtime", emfile()),
         ] {
             let text = error.to_string();
             assert!(text.contains("too many open files in this process. Raise its limit (`ulimit -n`)"), "{text}");
             assert!(!text.contains("Choose"), "{text}");
         }
-        let text = EngineError::folder("lock", path, eio()).to_string();
-        assert!(text.starts_with("cannot lock folder/lock: input/output error. Choose another folder"), "{text}");
+        let text = EngineError::folder("locking", path, eio()).to_string();
+        assert!(text.starts_with("locking folder/lock failed: input/output error. Choose another folder"), "{text}");
     }
 }

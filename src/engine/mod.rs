@@ -108,7 +108,7 @@
 //! - Timers fire when they are due; a real engine polls every second, and a back-off can take half a minute longer
 //!   after an idle time.
 //! - The stop of an attempt that timed out is sent before the next attempt, not after it.
-//! - A report about an attempt that has ended is ignored.
+//! - A report about an attempt that has finished is ignored.
 //! - Assignments that a broken stream did not deliver are queued again immediately, like the tasks of a lost worker. An
 //!   assignment that a worker has not acknowledged when it opens a new stream is sent again as the same attempt. A real
 //!   engine never sends it again, so that a lost assignment ends with its execution timeout.
@@ -125,8 +125,8 @@
 //! - A run is visible everywhere before its trigger returns. gRPC and REST agree, except where a real engine always
 //!   differs: a task that exceeded its schedule timeout is CANCELLED over gRPC and FAILED over REST, and over REST a
 //!   timeout has no error text.
-//! - Over REST, a completed run has no error, even if one of its attempts failed. A task starts with its assignment, not
-//!   with the worker's first report. All tasks of a run have its creation time, also in their display names.
+//! - Over REST, a completed run has no error, even if one of its attempts failed. A task starts with its assignment,
+//!   not with the worker's first report. All tasks of a run have its creation time, also in their display names.
 //! - An open run of several tasks shows the status of each task; a real engine shows a completed one as QUEUED and
 //!   without output until all are final.
 //! - The error of a task that lost too many workers is the same over gRPC and REST.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::prelude::*;
+use hatchet_quickstart::prelude::*;
 
 /// The task's name and types, shared by the worker and its callers.
 pub const STUB: Stub<Input, Output> = Stub::new("cpu-heavy-task");
@@ -79,7 +79,7 @@ fn is_prime(n: u64) -> bool {
     if n.is_multiple_of(2) {
         return false;
     }
-    // A plain loop: unoptimised builds are ten times slower with an iterator here.
+    // A plain loop: unoptimized builds are ten times slower with an iterator here.
     let mut divisor = 3;
     while divisor <= n / divisor {
         if n.is_multiple_of(divisor) {

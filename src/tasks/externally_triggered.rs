@@ -1,6 +1,6 @@
 //! `externally-triggered-task` greets a person. The pattern for work that awaits: network, timers, channels.
 
-use crate::prelude::*;
+use hatchet_quickstart::prelude::*;
 
 /// The task's name and types, shared by the worker and its callers.
 pub const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::prelude::*;
+use hatchet_quickstart::prelude::*;
 
 /// The task's name and types, shared by the worker and its callers.
 pub const STUB: Stub<Input, Output> = Stub::new("sync-sleep-task");

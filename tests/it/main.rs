@@ -28,6 +28,8 @@ mod process;
 mod readme;
 mod structure;
 mod support;
+#[path = "../../src/tasks/mod.rs"]
+mod tasks;
 #[cfg(feature = "testing")]
 mod virtual_time;
 #[cfg(feature = "engine")]

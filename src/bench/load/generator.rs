@@ -250,7 +250,7 @@ impl LoadGenerator {
 
     /// Records the error of a submission that is repeated. The report shows it if no repetition gets a response.
     fn record_resend(&mut self, position: usize, error: &ClientError, pass: Pass) {
-        if pass == Pass::First && self.runs.all[position].acceptance == Acceptance::NotSubmitted {
+        if pass == Pass::First && self.runs.all[position].acceptance == Acceptance::Pending {
             let run = &mut self.runs.all[position];
             if did_not_start(error) {
                 run.submitted = None;

@@ -39,7 +39,7 @@ impl OutageTracker {
         self.failing_since = None;
     }
 
-    /// Returns a line for the user when an outage has begun or ended. `waiting` is the time for which waiting for
+    /// Returns a line for the user when an outage has started or ended. `waiting` is the time for which waiting for
     /// outcomes has failed, with the error.
     pub(super) fn update(&mut self, waiting: Option<(Duration, &ClientError)>) -> Option<String> {
         let submitting =

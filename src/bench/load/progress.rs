@@ -68,7 +68,7 @@ impl ProgressCounter {
         let (since, before) = self.finished.front().filter(|(at, _)| *at < now).copied().unwrap_or((self.began, 0));
         let seconds = (now - since).as_secs_f64();
         self.progress.rate = if seconds > 0.0 { (finished - before) as f64 / seconds } else { 0.0 };
-        self.progress.left = Duration::try_from_secs_f64((total - finished) as f64 / self.progress.rate).ok();
+        self.progress.remaining = Duration::try_from_secs_f64((total - finished) as f64 / self.progress.rate).ok();
         self.progress.elapsed = now - self.began;
         for (task, latency) in self.progress.tasks.iter_mut().zip(&self.latencies) {
             task.percentiles = latency.percentiles([0.5, 0.95, 0.99]);

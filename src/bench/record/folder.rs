@@ -38,7 +38,7 @@ pub struct ReportFolder {
     write_error: Option<io::Error>,
 }
 
-/// The paths that [`ReportFolder::open`] created. Removes them when dropped, unless another benchmark has begun to use
+/// The paths that [`ReportFolder::open`] created. Removes them when dropped, unless another benchmark has started to use
 /// them.
 #[derive(Debug)]
 struct CreatedPaths {
@@ -109,11 +109,11 @@ impl ReportFolder {
     /// here on, dropping this does not remove the folder.
     pub(in crate::bench) fn begin(&mut self) {
         // Another benchmark with the same prefix may have removed the folder meanwhile.
-        let begun = fs::create_dir_all(&self.path)
+        let started = fs::create_dir_all(&self.path)
             .and_then(|()| self.write(SUMMARY, &self.created.marker))
             .and_then(|()| File::create(self.path.join(RUNS)));
         (self.created.files, self.created.folders) = (None, Vec::new());
-        match begun {
+        match started {
             Ok(runs) => self.runs = BufWriter::new(runs),
             Err(e) => self.write_error = Some(e),
         }

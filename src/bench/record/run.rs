@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!                  ┌──────────────► Started ◄───────────┐ found later by its key or metadata
-//! NotSubmitted ────┼──────────────► Duplicate           │
+//!      Pending ────┼──────────────► Duplicate           │
 //!                  ├──────────────► Refused             │
 //!                  └─ no response ► Unanswered ─────────┘
 //! ```
@@ -59,7 +59,7 @@ pub(in crate::bench) struct RunRecord {
 pub(in crate::bench) enum Acceptance {
     /// Not sent, or the response may still arrive.
     #[default]
-    NotSubmitted,
+    Pending,
     /// The response was lost: the run may have started.
     Unanswered,
     /// The run was started.
@@ -74,7 +74,7 @@ impl Acceptance {
     /// The value in `runs.jsonl`.
     pub(in crate::bench) fn as_str(self) -> &'static str {
         match self {
-            Self::NotSubmitted => "not submitted",
+            Self::Pending => "not submitted",
             Self::Unanswered => "unanswered",
             Self::Started => "started",
             Self::Duplicate => "duplicate",
@@ -129,7 +129,7 @@ impl RunRecords {
     pub(in crate::bench) fn mark_unanswered(&mut self, error: &str) {
         for position in 0..self.all.len() {
             let run = &mut self.all[position];
-            if run.submitted.is_some() && run.acceptance == Acceptance::NotSubmitted {
+            if run.submitted.is_some() && run.acceptance == Acceptance::Pending {
                 run.acceptance = Acceptance::Unanswered;
             }
             if run.acceptance == Acceptance::Unanswered && run.error.is_none() {
@@ -224,7 +224,7 @@ mod tests {
         let errors: Vec<Option<&str>> =
             runs.all.iter().map(|run| run.error.map(|error| runs.errors[error].as_str())).collect();
         assert_eq!(errors, [Some("the connection broke"), Some("no response"), None]);
-        assert_eq!(runs.all[2].acceptance, Acceptance::NotSubmitted);
+        assert_eq!(runs.all[2].acceptance, Acceptance::Pending);
     }
 
     #[test]

@@ -37,9 +37,9 @@ pub(super) fn with_unit(value: f64, unit: &str) -> String {
 /// The label of 10^`power` milliseconds on an axis.
 pub(super) fn power_of_ten_ms(power: i32) -> String {
     match power {
-        3.. => format!("{} s", 10_i64.saturating_pow(power.unsigned_abs() - 3)),
-        0..3 => format!("{} ms", 10_i64.pow(power.unsigned_abs())),
-        _ => format!("{} µs", 10_f64.powi(power + 3)),
+        3.. => format!("{}s", 10_i64.saturating_pow(power.unsigned_abs() - 3)),
+        0..3 => format!("{}ms", 10_i64.pow(power.unsigned_abs())),
+        _ => format!("{}µs", 10_f64.powi(power + 3)),
     }
 }
 
@@ -97,13 +97,13 @@ mod tests {
     #[test]
     fn unit_follows_the_rounded_value() {
         for (value, expected) in [
-            (0.0, "0 s"),
-            (0.05, "50 µs"),
-            (0.9996, "1 ms"),
-            (1.5, "1.5 ms"),
-            (-3.0, "-3 ms"),
-            (999.6, "1 s"),
-            (1_500.0, "1.5 s"),
+            (0.0, "0s"),
+            (0.05, "50µs"),
+            (0.9996, "1ms"),
+            (1.5, "1.5ms"),
+            (-3.0, "-3ms"),
+            (999.6, "1s"),
+            (1_500.0, "1.5s"),
             (59_990.0, "1m"),
             (90_000.0, "1m 30s"),
         ] {
@@ -111,13 +111,13 @@ mod tests {
         }
         assert_eq!([bytes(150 << 20), bytes((1 << 30) - 1), bytes(3 << 29)], ["150 MiB", "1.0 GiB", "1.5 GiB"]);
         assert_eq!([change(999.4), change(999.6), change(-5.0), change(-0.3)], ["+999 %", "x 11.0", "-5 %", "+0 %"]);
-        assert_eq!([with_unit(999.6, "ms"), with_unit(999.6, "MiB")], ["1 s", "1 000 MiB"]);
+        assert_eq!([with_unit(999.6, "ms"), with_unit(999.6, "MiB")], ["1s", "1 000 MiB"]);
     }
 
     #[test]
     fn axis_labels_are_powers_of_ten() {
         let labels = [power_of_ten_ms(-2), power_of_ten_ms(0), power_of_ten_ms(2), power_of_ten_ms(5)];
-        assert_eq!(labels, ["10 µs", "1 ms", "100 ms", "100 s"]);
+        assert_eq!(labels, ["10µs", "1ms", "100ms", "100s"]);
     }
 
     #[test]

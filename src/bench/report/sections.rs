@@ -82,13 +82,13 @@ fn overhead(summary: &Summary) -> String {
 /// The paragraph about deduplication.
 pub(super) fn dedupe(summary: &Summary) -> String {
     let dedupe = &summary.dedupe;
-    let mut text = if dedupe.on {
+    let mut text = if dedupe.enabled {
         format!(
             "Dedupe is on: {} runs were started; for {} duplicates the earlier run counts. The first key expires at \
              {}.",
             dedupe.started,
             dedupe.duplicates,
-            dedupe.until.as_deref().map_or_else(|| "–".to_owned(), timestamp)
+            dedupe.first_expiry.as_deref().map_or_else(|| "–".to_owned(), timestamp)
         )
     } else {
         "Dedupe is off: no worker serves the keyed tasks (`worker --run-keys`), so repeating the benchmark starts its \

@@ -115,10 +115,10 @@ fn settings(plan: &LoadPlan) -> Settings {
 fn dedupe(recording: &Recording, plan: &LoadPlan, verified: Option<Verification>) -> Dedupe {
     let runs = &recording.runs.all;
     let count = |acceptance| runs.iter().filter(|run| run.acceptance == acceptance).count();
-    let until = Timestamp { nanos: 0, ..Timestamp::from(recording.began + first_expiry(runs)) }.to_string();
+    let expiry = Timestamp { nanos: 0, ..Timestamp::from(recording.began + first_expiry(runs)) }.to_string();
     Dedupe {
-        on: plan.keyed(),
-        until: plan.keyed().then_some(until),
+        enabled: plan.keyed(),
+        first_expiry: plan.keyed().then_some(expiry),
         started: count(Acceptance::Started),
         duplicates: count(Acceptance::Duplicate),
         verified,
@@ -153,7 +153,7 @@ fn count_outcomes(runs: &[RunRecord]) -> OutcomeCounts {
             (Acceptance::Refused, None) => &mut counts.refused,
             (Acceptance::Started | Acceptance::Duplicate, None) => &mut counts.unaccounted,
             (Acceptance::Unanswered, None) => &mut counts.unconfirmed,
-            (Acceptance::NotSubmitted, None) => &mut counts.not_submitted,
+            (Acceptance::Pending, None) => &mut counts.not_submitted,
         };
         *count += 1;
     }
@@ -272,7 +272,7 @@ mod tests {
             run(Acceptance::Refused, None),
             run(Acceptance::Started, None),
             run(Acceptance::Unanswered, None),
-            run(Acceptance::NotSubmitted, None),
+            run(Acceptance::Pending, None),
         ];
         let c = count_outcomes(&runs);
         assert_eq!((c.total, c.duplicates), (7, 1));

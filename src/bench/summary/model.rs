@@ -123,9 +123,11 @@ pub struct OutcomeCounts {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dedupe {
     /// Whether the engine deduplicates.
-    pub on: bool,
+    #[serde(rename = "on")]
+    pub enabled: bool,
     /// Time at which the first key of this benchmark expires, in RFC 3339.
-    pub until: Option<String>,
+    #[serde(rename = "until")]
+    pub first_expiry: Option<String>,
     /// Runs that were started.
     pub started: usize,
     /// Runs that are duplicates of an earlier run.

@@ -53,7 +53,7 @@ impl Conclusion<'_> {
             EndReason::Interrupted => {
                 let advice = if all.unconfirmed > 0 { self.unconfirmed_advice() } else { self.continue_advice() };
                 return Err(Exit::interrupted(format!(
-                    "interrupted: {open} of {} runs have not ended. {advice}",
+                    "interrupted: {open} of {} runs have not finished. {advice}",
                     all.total
                 )));
             }
@@ -61,7 +61,10 @@ impl Conclusion<'_> {
             EndReason::TimedOut if all.unconfirmed > 0 => return Err(self.unconfirmed()),
             EndReason::TimedOut => {
                 let advice = self.continue_advice();
-                return Err(Exit::timed_out(format!("{open} of {} runs have not ended in time. {advice}", all.total)));
+                return Err(Exit::timed_out(format!(
+                    "{open} of {} runs have not finished in time. {advice}",
+                    all.total
+                )));
             }
             EndReason::Completed => {}
         }
@@ -91,10 +94,10 @@ impl Conclusion<'_> {
         ))
     }
 
-    /// The advice for runs that have not ended.
+    /// The advice for runs that have not finished.
     fn continue_advice(&self) -> String {
         let prefix = self.prefix;
-        if self.result.summary.dedupe.on {
+        if self.result.summary.dedupe.enabled {
             format!("Continue with the same command and `--key-prefix {prefix}`")
         } else {
             format!(
@@ -110,6 +113,6 @@ impl Conclusion<'_> {
         let find = self.commands.render(&["runner", "--find", &format!("{RUN_KEY}=KEY")]);
         let find =
             format!("Search for each with `{find}` and its key from runs.jsonl, where `accepted_as` is `unanswered`");
-        if self.result.summary.dedupe.on { format!("{}. {find}", self.continue_advice()) } else { find }
+        if self.result.summary.dedupe.enabled { format!("{}. {find}", self.continue_advice()) } else { find }
     }
 }

@@ -81,7 +81,7 @@ fn details(task: &TaskProgress) -> String {
 
 fn total_line(progress: &Progress) -> String {
     let slots = progress.slots.map(|(used, all)| format!(", {used} of {all} slots in use")).unwrap_or_default();
-    let left = progress.left.filter(|left| !left.is_zero()).map(|left| format!(", {} left", whole_seconds(left)));
+    let left = progress.remaining.filter(|left| !left.is_zero()).map(|left| format!(", {} left", whole_seconds(left)));
     format!(
         "{:.0} runs/s{slots}, {} elapsed{}",
         progress.rate,
@@ -113,7 +113,7 @@ fn json_line(progress: &Progress) -> Value {
         "event": "progress",
         "elapsed_s": rounded(progress.elapsed.as_secs_f64()),
         "rate": rounded(progress.rate),
-        "left_s": progress.left.map(|left| rounded(left.as_secs_f64())),
+        "left_s": progress.remaining.map(|left| rounded(left.as_secs_f64())),
         "slots_used": progress.slots.map(|slots| slots.0),
         "slots": progress.slots.map(|slots| slots.1),
         "tasks": progress.tasks.iter().map(task).collect::<Vec<_>>(),
@@ -148,12 +148,12 @@ pub(super) fn print_result(
         }
     }
     let dedupe = &summary.dedupe;
-    if dedupe.on {
+    if dedupe.enabled {
         print_line(format!(
             "  {} started, {} duplicates of earlier runs; the first key expires at {}",
             dedupe.started,
             dedupe.duplicates,
-            dedupe.until.as_deref().unwrap_or("–")
+            dedupe.first_expiry.as_deref().unwrap_or("–")
         ))?;
     }
     for metric in metrics(summary, before) {

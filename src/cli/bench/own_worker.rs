@@ -70,7 +70,7 @@ impl OwnWorker {
         if request.verify_dedupe {
             command.arg("--executions-file").arg(executions_file(folder));
         }
-        // Ctrl-C must not reach the worker: it stops after the runs have ended.
+        // Ctrl-C must not reach the worker: it stops after the runs have finished.
         #[cfg(unix)]
         command.process_group(0);
         let failed = |e: &dyn std::fmt::Display| {

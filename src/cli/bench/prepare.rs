@@ -127,13 +127,13 @@ fn workflow_name(task: &ErasedTask, keyed: bool) -> String {
 
 /// Lists the workers. Waits until the worker of this benchmark is among them, if it has one.
 async fn list_workers(client: &Client, rest: &RestClient, request: &Request) -> Result<Vec<WorkerSummary>, String> {
-    let began = Instant::now();
+    let started = Instant::now();
     loop {
         let workers = rest.workers().await.map_err(|e| e.to_string())?;
         let is_listed = |(task, _): &(ErasedTask, _)| {
             workers.iter().any(|w| serves(&client.config(), w, &workflow_name(task, true)))
         };
-        if !request.with_worker || request.tasks.iter().all(is_listed) || began.elapsed() > OWN_WORKER_TIMEOUT {
+        if !request.with_worker || request.tasks.iter().all(is_listed) || started.elapsed() > OWN_WORKER_TIMEOUT {
             return Ok(workers);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -175,7 +175,7 @@ async fn check_schedule_timeout(
     if slots <= 0 {
         return Ok(None);
     }
-    let began = Instant::now();
+    let started = Instant::now();
     let stub = Stub::<_, serde_json::Value>::from_name(&task.workflow);
     let trigger = client.run_no_wait(&stub, &task.input.render(0)).into_future();
     let consequence = "and it is not known whether a trial run was started";
@@ -186,10 +186,10 @@ async fn check_schedule_timeout(
              whether the runs will end in time: use a worker with --run-keys, which needs no trial run",
             task.name,
             trial.id(),
-            readable_duration(began.elapsed())
+            readable_duration(started.elapsed())
         )));
     }
-    let (took, limit) = (began.elapsed(), task.schedule_timeout);
+    let (took, limit) = (started.elapsed(), task.schedule_timeout);
     let wait = took.mul_f64(runs as f64 / slots as f64);
     Ok((wait > limit).then(|| {
         format!(

@@ -13,9 +13,9 @@ use crate::{
         connection::EmbeddedMode,
         output::OutputFormat,
         settings::{parse_seconds, read_file},
+        task_registry::TaskRegistry,
     },
     hatchet::{client::Sources, task::ErasedTask},
-    tasks,
 };
 
 /// Maximum number of runs of a benchmark. The documented memory of a benchmark applies up to here.
@@ -46,9 +46,9 @@ pub(crate) struct Request {
 
 impl Request {
     /// Validates the arguments. Opens the report folder last, so that a refused request leaves nothing behind.
-    pub(crate) fn from_args(args: Args) -> Result<Self, Exit> {
+    pub(crate) fn from_args(args: Args, registry: &TaskRegistry) -> Result<Self, Exit> {
         let names = args.tasks.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let tasks = tasks::select(names).map_err(|e| Exit::usage(format!("--tasks: {e}")))?;
+        let tasks = registry.select(names).map_err(|e| Exit::usage(format!("--tasks: {e}")))?;
         if tasks.is_empty() {
             return Err(Exit::usage(format!(
                 "invalid --tasks \"{}\": name at least one task, such as externally-triggered-task",
@@ -65,7 +65,7 @@ impl Request {
             .map_err(|rule| Exit::usage(format!("invalid --timeout \"{}\": {rule}", args.timeout)))?;
         let prefix = args.key_prefix.unwrap_or_else(generate_prefix);
         validate_prefix(&prefix).map_err(|rule| Exit::usage(format!("invalid --key-prefix \"{prefix}\": {rule}")))?;
-        let tasks = parse_inputs(tasks, &args.input_json)?;
+        let tasks = parse_inputs(tasks, &args.input_json, registry)?;
         let before = args.compare.as_deref().map(read_summary).transpose()?;
         let out = args.out.unwrap_or_else(|| default_folder(&prefix));
         let folder = ReportFolder::open(&out, &prefix).map_err(Exit::usage)?;
@@ -106,13 +106,17 @@ fn parse_rate(text: &str) -> Result<f64, Exit> {
 }
 
 /// Pairs each task with its input: that for its name, else that for all tasks, else the task's default.
-fn parse_inputs(tasks: Vec<ErasedTask>, args: &[String]) -> Result<Vec<(ErasedTask, Template)>, Exit> {
+fn parse_inputs(
+    tasks: Vec<ErasedTask>,
+    args: &[String],
+    registry: &TaskRegistry,
+) -> Result<Vec<(ErasedTask, Template)>, Exit> {
     let mut for_all = None;
     let mut by_task: Vec<(String, &str)> = Vec::new();
     for text in args {
         match text.split_once('=').filter(|_| !text.trim_start().starts_with(['{', '['])) {
             Some((name, json)) => {
-                let task = tasks::find(name.trim()).map_err(|e| Exit::usage(format!("--input-json: {e}")))?;
+                let task = registry.find(name.trim()).map_err(|e| Exit::usage(format!("--input-json: {e}")))?;
                 if !tasks.iter().any(|t| t.name() == task.name()) {
                     let message = format!("--input-json is for {}, which is not among --tasks", task.name());
                     return Err(Exit::usage(message));
@@ -158,9 +162,10 @@ mod tests {
     use super::*;
 
     fn templates(tasks: &[&str], inputs: &[&str]) -> Result<Vec<String>, String> {
-        let tasks = tasks::select(tasks.iter().copied()).unwrap();
+        let registry = TaskRegistry::of_quickstart();
+        let tasks = registry.select(tasks.iter().copied()).unwrap();
         let inputs: Vec<String> = inputs.iter().map(|text| (*text).to_owned()).collect();
-        match parse_inputs(tasks, &inputs) {
+        match parse_inputs(tasks, &inputs, &registry) {
             Ok(all) => Ok(all.into_iter().map(|(_, template)| template.text()).collect()),
             Err(exit) => Err(format!("{exit:?}")),
         }

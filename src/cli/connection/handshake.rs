@@ -25,7 +25,7 @@ pub(in crate::cli) fn find_handshake(folder: &Path) -> Result<Option<Handshake>,
     crate::engine::find(folder).map_err(|e| Exit::unreachable(e.to_string()))
 }
 
-/// The same in a build without the engine.
+/// Finds the engine of a folder, in a build that has no engine.
 #[cfg(not(feature = "engine"))]
 pub(in crate::cli) fn find_handshake(folder: &Path) -> Result<Option<Handshake>, Exit> {
     Handshake::find(folder).map_err(|e| Exit::unreachable(e.to_string()))

@@ -7,7 +7,8 @@ use crate::{
     cli::{
         Exit,
         connection::CommandRenderer,
-        online_workers::{free_slots, serving},
+        online_workers::{free_slots, workers_serving},
+        task_registry::TaskRegistry,
     },
     hatchet::{
         client::{
@@ -16,7 +17,6 @@ use crate::{
         },
         wire::readable_duration,
     },
-    tasks,
 };
 
 /// Clock differences up to 5 s are not reported: the `Date` header has whole seconds, and responses take time.
@@ -85,6 +85,7 @@ pub(super) async fn check_rest(
     checklist: &mut Checklist,
     client: &Client,
     commands: &CommandRenderer,
+    tasks: &TaskRegistry,
 ) -> Result<(), Exit> {
     let Some(rest) = client.rest() else {
         let unknown = "its address is unknown: set HATCHET_CLIENT_SERVER_URL";
@@ -120,7 +121,7 @@ pub(super) async fn check_rest(
         Ok(None) => checklist.skip("clock", "REST does not report its time")?,
         Err(error) => checklist.skip("clock", &error.to_string())?,
     }
-    check_workers(checklist, client, commands, &workers)
+    check_workers(checklist, client, commands, tasks, &workers)
 }
 
 /// Checks that a worker is online for each name of each task.
@@ -128,11 +129,12 @@ fn check_workers(
     checklist: &mut Checklist,
     client: &Client,
     commands: &CommandRenderer,
+    tasks: &TaskRegistry,
     workers: &[WorkerSummary],
 ) -> Result<(), Exit> {
-    for task in tasks::all() {
+    for task in tasks.all() {
         for name in task.names() {
-            let serving = serving(client, name, workers);
+            let serving = workers_serving(client, name, workers);
             if serving.is_empty() {
                 let start = commands.render(&["worker", "--tasks", name]);
                 let message = format!("no worker is online: start one with `make run-worker` or `{start}`");
@@ -153,7 +155,7 @@ fn compare_clocks(local: SystemTime, engine: SystemTime) -> Result<String, Strin
         Err(behind) => (behind.duration(), "behind"),
     };
     if difference <= MAX_CLOCK_DIFFERENCE {
-        Ok("differs from the engine's by at most 5 s".to_owned())
+        Ok("differs from the engine's by at most 5s".to_owned())
     } else {
         Err(format!(
             "this machine's clock is {} {relation} the engine's: set both by NTP, since tokens may expire early and \

@@ -15,6 +15,7 @@ use super::{
     connection::{CommandRenderer, ConnectionArgs, EngineChoice, choose_engine, long_help},
     exit,
     output::{OutputFormat, Program, init_logging},
+    task_registry::TaskRegistry,
 };
 
 const EXAMPLES: &str = "Examples:
@@ -34,7 +35,7 @@ pub(super) struct Args {
 }
 
 /// Makes all checks. Fails if any check fails.
-pub(super) async fn run(args: Args) -> Result<(), Exit> {
+pub(super) async fn run(args: Args, tasks: TaskRegistry) -> Result<(), Exit> {
     let sources = args.connection.sources();
     init_logging(&sources, Program::Runner)?;
     let mut checklist = Checklist::new(args.output);
@@ -61,7 +62,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
         let Some(config) = settings::check(&mut checklist, &choice, &sources)? else { break 'checks };
         let Some(client) = engine::check_connection(&mut checklist, config).await? else { break 'checks };
         let commands = CommandRenderer::new(args.connection.embedded, &sources);
-        engine::check_rest(&mut checklist, &client, &commands).await?;
+        engine::check_rest(&mut checklist, &client, &commands, &tasks).await?;
     }
     checklist.finish()
 }

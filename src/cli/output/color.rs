@@ -1,6 +1,6 @@
-//! Colours, and the rule when to use them.
+//! Colors, and the rules that decide about them.
 //!
-//! The help and the usage errors of clap have no colours: clap is built without them.
+//! The help and the usage errors of clap have no colors: clap is built without them.
 
 use std::{ffi::OsString, fmt::Display, io::IsTerminal};
 
@@ -29,12 +29,21 @@ impl Style {
     }
 }
 
-/// Whether output to a stream has colours.
+/// Whether output to a stream has colors.
 ///
-/// By precedence: a non-empty `NO_COLOR` turns colours off; `CLICOLOR_FORCE` turns them on, unless it is `0`; a stream
+/// By precedence: a non-empty `NO_COLOR` turns colors off; `CLICOLOR_FORCE` turns them on, unless it is `0`; a stream
 /// that is not a terminal, `CLICOLOR=0` and `TERM=dumb` turn them off.
 pub(in crate::cli) fn color_enabled(stream: &impl IsTerminal) -> bool {
     decide(|name| std::env::var_os(name), stream.is_terminal())
+}
+
+/// Whether `TERM` names a terminal that interprets no escape sequences.
+pub(super) fn is_dumb_terminal() -> bool {
+    is_dumb(std::env::var_os("TERM"))
+}
+
+fn is_dumb(term: Option<OsString>) -> bool {
+    term.is_some_and(|term| term == "dumb")
 }
 
 fn decide(variable: impl Fn(&str) -> Option<OsString>, is_terminal: bool) -> bool {
@@ -45,7 +54,7 @@ fn decide(variable: impl Fn(&str) -> Option<OsString>, is_terminal: bool) -> boo
     if value("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
         return true;
     }
-    is_terminal && value("CLICOLOR").is_none_or(|value| value != "0") && value("TERM").is_none_or(|term| term != "dumb")
+    is_terminal && value("CLICOLOR").is_none_or(|value| value != "0") && !is_dumb(variable("TERM"))
 }
 
 /// Formats a text in a style; unchanged if `enabled` is false.

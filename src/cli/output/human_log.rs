@@ -3,7 +3,7 @@
 //! ```text
 //! 2026-01-31T12:00:00.123456Z  INFO sync-sleep-task 3f2a91c0 started
 //! 2026-01-31T12:00:00.123501Z  INFO sync-sleep-task 3f2a91c0 | a line of the task's log
-//! 2026-01-31T12:00:02.123789Z  INFO sync-sleep-task 3f2a91c0 completed in 2 s
+//! 2026-01-31T12:00:02.123789Z  INFO sync-sleep-task 3f2a91c0 completed in 2s
 //! 2026-01-31T12:00:03.456789Z ERROR sync-sleep-task 91ac02fe failed in 1.2 ms (attempt 2): TaskError: no connection
 //! ```
 
@@ -197,8 +197,8 @@ mod tests {
             [
                 "  INFO t 3f2a91c0 started",
                 "  WARN t 3f2a91c0 | a\\u{1b} b",
-                "  INFO t 3f2a91c0 completed in 2 s",
-                " ERROR t 3f2a91c0 failed in 1.25 ms (attempt 2): TaskError: no",
+                "  INFO t 3f2a91c0 completed in 2s",
+                " ERROR t 3f2a91c0 failed in 1.25ms (attempt 2): TaskError: no",
                 "  WARN other run=\"3f2a91c0-80ab-4e1f-a156-f1c4546cbf52\"",
             ]
         );
@@ -209,8 +209,8 @@ mod tests {
         let colored = lines(true, log_a_run);
         assert_eq!(
             colored[2],
-            " \x1b[32m INFO\x1b[0m \x1b[36mt\x1b[0m \x1b[2m3f2a91c0\x1b[0m \x1b[32mcompleted\x1b[0m in 2 s"
+            " \x1b[32m INFO\x1b[0m \x1b[36mt\x1b[0m \x1b[2m3f2a91c0\x1b[0m \x1b[32mcompleted\x1b[0m in 2s"
         );
-        assert!(colored[3].contains("\x1b[31mfailed\x1b[0m in 1.25 ms"), "{colored:?}");
+        assert!(colored[3].contains("\x1b[31mfailed\x1b[0m in 1.25ms"), "{colored:?}");
     }
 }

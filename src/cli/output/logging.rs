@@ -41,7 +41,7 @@ impl Program {
 /// and every error of a call is returned to its caller. `RUST_LOG=info,h2=warn` shows them.
 const TRANSPORT_TARGETS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "rustls"];
 
-/// Initialises logging by the settings. `RUST_LOG`, a list of `target=level`, takes precedence.
+/// Initializes logging by the settings. `RUST_LOG`, a list of `target=level`, takes precedence.
 pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Result<(), Exit> {
     let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT").map(str::to_ascii_lowercase).as_deref() {
         None => program == Program::Worker && !stderr().is_terminal(),
@@ -58,7 +58,7 @@ pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Resul
     if cfg!(test) {
         return Ok(());
     }
-    // Fails only if logging was initialised before.
+    // Fails only if logging was initialized before.
     let _ = if json {
         registry.with(layer.json().flatten_event(true)).try_init()
     } else {

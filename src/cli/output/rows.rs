@@ -1,7 +1,7 @@
 //! Rows at the end of a terminal that are redrawn in place: the progress of a benchmark, the elapsed time of a run.
 //!
-//! All output of the process passes through here. Each write erases the rows, writes its text, and draws the rows again,
-//! so that no text overwrites another and no row stays behind:
+//! All output of the process passes through here. Each write erases the rows, writes its text, and draws the rows
+//! again, so that no text overwrites another and no row stays behind:
 //!
 //! ```text
 //! results, messages, logs ──► above_rows ──► erase rows, write text, draw rows
@@ -13,6 +13,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use super::color::is_dumb_terminal;
+
 /// The rows on the screen. The cursor is at the start of the line below them.
 static ROWS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -21,8 +23,7 @@ const DEFAULT_SIZE: (usize, usize) = (80, 24);
 
 /// Whether rows can be drawn: stderr is a terminal that can move its cursor.
 pub(in crate::cli) fn can_draw_rows() -> bool {
-    let moves_cursor = std::env::var_os("TERM").is_none_or(|name| name != "dumb");
-    cfg!(unix) && moves_cursor && io::stderr().is_terminal()
+    cfg!(unix) && !is_dumb_terminal() && io::stderr().is_terminal()
 }
 
 /// Replaces the rows. Each is cut at the width of the terminal, and the first ones are left out if the terminal has too

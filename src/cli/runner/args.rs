@@ -53,7 +53,7 @@ pub(super) struct Args {
     /// Attach to the only run of the last 30 days that has this pair in its metadata
     #[arg(long, value_name = "K=V", help_heading = EXISTING_RUNS, conflicts_with_all = ["task_name", "run_id", "input_json", "input_file", "cancel", "list_tasks", "metadata", "priority"])]
     pub(super) find: Option<String>,
-    /// Cancel the run with the id --run-id, or all runs of any age that have not ended and have every pair of
+    /// Cancel the run with the id --run-id, or all runs of any age that have not finished and have every pair of
     /// --metadata as strings, and print their ids
     #[arg(long, conflicts_with = "task_name", help_heading = EXISTING_RUNS)]
     pub(super) cancel: bool,

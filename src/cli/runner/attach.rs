@@ -10,9 +10,8 @@ use super::{
     stream,
 };
 use crate::{
-    cli::Exit,
+    cli::{Exit, task_registry::TaskRegistry},
     hatchet::client::{RunDetails, RunRef},
-    tasks,
 };
 
 /// Maximum age of the runs that `--find` searches: 30 days, longer than an engine retains runs by default.
@@ -29,7 +28,8 @@ pub(super) async fn attach(context: &Context<'_>, run: &RunRef, mode: FollowMode
         None => None,
         Some(Err(error)) => return Err(explain_error(run.client(), error, deadline).await),
     };
-    let mut display = RunDisplay::new(context, details.as_ref().and_then(task_of), run.id());
+    let mut display =
+        RunDisplay::new(context, details.as_ref().and_then(|details| task_of(details, context.tasks)), run.id());
     match (mode, details) {
         (FollowMode::Stream, Some(details)) => stream::attach(run, &details, &mut display, deadline).await,
         (FollowMode::Stream | FollowMode::Wait | FollowMode::NoWait, _) => {
@@ -61,7 +61,7 @@ pub(super) async fn find(context: &Context<'_>, key: &str, value: &str, mode: Fo
 }
 
 /// The task of an existing run. `None` for a task of another program.
-pub(super) fn task_of(details: &RunDetails) -> Option<NamedTask> {
+pub(super) fn task_of(details: &RunDetails, tasks: &TaskRegistry) -> Option<NamedTask> {
     let name = &details.tasks.first()?.name;
-    Some(NamedTask { task: tasks::find(name).ok()?, name: name.clone() })
+    Some(NamedTask { task: tasks.find(name).ok()?, name: name.clone() })
 }

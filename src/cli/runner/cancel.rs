@@ -16,18 +16,18 @@ use crate::{
     },
 };
 
-/// Interval of cancellations until the run has ended: 3 s. A cancelled run ends within about 50 ms, but a real engine
-/// can lose the cancellation of a run that is being assigned.
+/// Interval of cancellations until the run has finished: 3 s. A cancelled run ends within about 50 ms, but a real
+/// engine can lose the cancellation of a run that is being assigned.
 const RESEND_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Cancels a run and waits for its end.
 pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Exit> {
     let deadline = context.deadline;
     let details = context.require("and nothing was cancelled", run.details()).await?;
-    let mut display = RunDisplay::new(context, task_of(&details), run.id());
-    // A real engine would overwrite the outcome of an ended run with CANCELLED.
+    let mut display = RunDisplay::new(context, task_of(&details, context.tasks), run.id());
+    // A real engine would overwrite the outcome of a finished run with CANCELLED.
     let outcome = if details.done {
-        print_message(&format!("run {} has already ended: nothing to cancel", run.id()));
+        print_message(&format!("run {} has already finished: nothing to cancel", run.id()));
         follow::wait_for_outcome(run, &mut display, deadline).await?
     } else {
         let resend = async {
@@ -45,7 +45,7 @@ pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Ex
     if outcome.status == RunStatus::Cancelled {
         Ok(())
     } else {
-        Err(Exit::failed(format!("run {} ended before it was cancelled: {}", run.id(), outcome.status)))
+        Err(Exit::failed(format!("run {} finished before it was cancelled: {}", run.id(), outcome.status)))
     }
 }
 

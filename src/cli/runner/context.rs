@@ -2,13 +2,14 @@
 
 use super::reattach::Reattach;
 use crate::{
-    cli::{Exit, deadline::Deadline, output::OutputFormat},
+    cli::{Exit, deadline::Deadline, output::OutputFormat, task_registry::TaskRegistry},
     hatchet::client::{Client, ClientError, ErrorKind, diagnose},
 };
 
 /// The context of an action.
 pub(super) struct Context<'a> {
     pub(super) client: &'a Client,
+    pub(super) tasks: &'a TaskRegistry,
     pub(super) deadline: Deadline,
     pub(super) format: OutputFormat,
     /// Whether only results, notes and errors are shown.

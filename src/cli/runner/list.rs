@@ -8,13 +8,11 @@ use crate::{
         output::{OutputFormat, print_line},
     },
     hatchet::task::ErasedTask,
-    tasks,
 };
 
-/// Prints all tasks, or only this task.
-pub(super) fn print(only: Option<&ErasedTask>, format: OutputFormat) -> Result<(), Exit> {
-    let all = only.map_or_else(tasks::all, |task| vec![task.clone()]);
-    for task in &all {
+/// Prints these tasks.
+pub(super) fn print(tasks: &[ErasedTask], format: OutputFormat) -> Result<(), Exit> {
+    for task in tasks {
         match format {
             OutputFormat::Json => print_line(json!({
                 "name": task.name(),

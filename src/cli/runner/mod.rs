@@ -34,22 +34,24 @@ use super::{
     output::{Program, init_logging, print_message, print_warning},
     runtime,
     signals::Signals,
+    task_registry::TaskRegistry,
 };
-use crate::hatchet::client::Client;
+use crate::hatchet::{client::Client, task::ErasedTask};
 
 /// Maximum number of threads for blocking code: name resolution, files and stdin.
 const BLOCKING_THREADS: usize = 16;
 
-/// The `main` of the binary.
-pub fn main() -> ExitCode {
+/// The `main` of the binary. `tasks` are those of the application, for their names, schemas and default inputs.
+pub fn main(tasks: Vec<ErasedTask>) -> ExitCode {
+    let tasks = TaskRegistry::new(tasks);
     let mut args = args::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
     match args.command.take() {
         Some(Command::Completions(completions)) => {
-            return completions.print(args::definition()).map_or_else(Exit::report, |()| ExitCode::SUCCESS);
+            return completions.print(args::definition(), &tasks).map_or_else(Exit::report, |()| ExitCode::SUCCESS);
         }
-        Some(Command::Doctor(args)) => return runtime::run(BLOCKING_THREADS, doctor::run(args)),
+        Some(Command::Doctor(args)) => return runtime::run(BLOCKING_THREADS, doctor::run(args, tasks)),
         Some(Command::Bench(args)) => {
-            return match bench::Request::from_args(*args) {
+            return match bench::Request::from_args(*args, &tasks) {
                 Ok(request) => runtime::run(BLOCKING_THREADS, bench::run(request)),
                 Err(exit) => exit.report(),
             };
@@ -59,7 +61,7 @@ pub fn main() -> ExitCode {
     if let Some(explained) = args.explain_config() {
         return explained.map_or_else(Exit::report, |()| ExitCode::SUCCESS);
     }
-    match Request::from_args(args) {
+    match Request::from_args(args, tasks) {
         Ok(request) => runtime::run(BLOCKING_THREADS, run(request)),
         Err(exit) => exit.report(),
     }
@@ -67,8 +69,8 @@ pub fn main() -> ExitCode {
 
 async fn run(request: Request) -> Result<(), Exit> {
     init_logging(&request.sources, Program::Runner)?;
-    if let Action::List { task } = &request.action {
-        return list::print(task.as_ref(), request.format);
+    if let Action::List { tasks } = &request.action {
+        return list::print(tasks, request.format);
     }
     for warning in &request.warnings {
         print_warning(warning);
@@ -90,9 +92,9 @@ async fn run(request: Request) -> Result<(), Exit> {
 
 async fn act(request: &Request, client: &Client, reattach: &Reattach) -> Result<(), Exit> {
     let (deadline, format, quiet) = (Deadline::after(request.timeout), request.format, request.quiet);
-    let context = Context { client, deadline, format, quiet, reattach };
+    let context = Context { client, tasks: &request.tasks, deadline, format, quiet, reattach };
     match &request.action {
-        Action::List { task } => list::print(task.as_ref(), request.format),
+        Action::List { tasks } => list::print(tasks, request.format),
         Action::Trigger { task, input, options, mode } => trigger::trigger(&context, task, input, options, *mode).await,
         Action::Attach { run, mode } => attach::attach(&context, &client.run_ref(*run), *mode).await,
         Action::Find { key, value, mode } => attach::find(&context, key, value, *mode).await,

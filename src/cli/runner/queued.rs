@@ -4,14 +4,14 @@ use super::request::NamedTask;
 use crate::{
     cli::{
         connection::CommandRenderer,
-        online_workers::{free_slots, serving},
+        online_workers::{free_slots, workers_serving},
     },
     hatchet::client::RunRef,
 };
 
 /// Returns a line with the reason: no worker is online, all workers are busy, or unknown.
 pub(super) async fn explain(run: &RunRef, task: Option<&NamedTask>, commands: &CommandRenderer) -> String {
-    let queued = "still queued after 3 s";
+    let queued = "still queued after 3s";
     let client = run.client();
     let Some(rest) = client.rest() else {
         return format!(
@@ -25,7 +25,7 @@ pub(super) async fn explain(run: &RunRef, task: Option<&NamedTask>, commands: &C
     match rest.workers().await {
         Err(error) => format!("{queued}; the reason is unknown: {error}"),
         Ok(workers) => {
-            let workers = serving(client, name, &workers);
+            let workers = workers_serving(client, name, &workers);
             if workers.is_empty() {
                 let start = commands.render(&["worker", "--tasks", name]);
                 return format!(

@@ -11,13 +11,13 @@ use crate::{
         connection::EmbeddedMode,
         output::OutputFormat,
         settings::{parse_seconds, read_file, read_text, unknown_fields},
+        task_registry::TaskRegistry,
     },
     hatchet::{
         client::{Source, Sources, TriggerOptions},
         task::{ErasedTask, Priority},
         wire::{RunId, check_object},
     },
-    tasks,
 };
 
 /// Maximum size of an input: 64 MiB, far more than the default limit of a message to an engine (4 MiB).
@@ -26,6 +26,7 @@ const MAX_INPUT: usize = 64 << 20;
 /// A validated command of the runner.
 pub(super) struct Request {
     pub(super) action: Action,
+    pub(super) tasks: TaskRegistry,
     /// Warnings about the input.
     pub(super) warnings: Vec<String>,
     pub(super) format: OutputFormat,
@@ -38,8 +39,8 @@ pub(super) struct Request {
 
 /// An action of the runner.
 pub(super) enum Action {
-    /// List all tasks, or this task.
-    List { task: Option<ErasedTask> },
+    /// List these tasks.
+    List { tasks: Vec<ErasedTask> },
     /// Trigger a task.
     Trigger { task: NamedTask, input: Box<RawValue>, options: TriggerOptions, mode: FollowMode },
     /// Attach to the run with this id.
@@ -72,16 +73,21 @@ pub(super) enum FollowMode {
 
 impl Request {
     /// Validates the arguments.
-    pub(super) fn from_args(args: Args) -> Result<Self, Exit> {
+    pub(super) fn from_args(args: Args, tasks: TaskRegistry) -> Result<Self, Exit> {
         let mode = match (args.stream, args.no_wait) {
             (true, _) => FollowMode::Stream,
             (false, true) => FollowMode::NoWait,
             (false, false) => FollowMode::Wait,
         };
-        let task = args.task_name.as_deref().map(tasks::find).transpose().map_err(|e| Exit::usage(e.to_string()))?;
+        let task = args
+            .task_name
+            .as_deref()
+            .map(|name| tasks.find(name))
+            .transpose()
+            .map_err(|e| Exit::usage(e.to_string()))?;
         let mut warnings = Vec::new();
         let action = match (args.list_tasks, &args.run_id, task, args.task_name) {
-            (true, _, task, _) => Action::List { task },
+            (true, _, task, _) => Action::List { tasks: task.map_or_else(|| tasks.all().to_vec(), |task| vec![task]) },
             (false, Some(run), _, _) => {
                 let run = run.parse().map_err(|e| Exit::usage(format!("--run-id: {e}")))?;
                 if args.cancel { Action::Cancel { run } } else { Action::Attach { run, mode } }
@@ -113,7 +119,7 @@ impl Request {
             sources.set("HATCHET_CLIENT_LOG_LEVEL", "warn", Source::Flag("--quiet"));
         }
         let (format, quiet, embedded) = (args.output, args.quiet, args.connection.embedded);
-        Ok(Self { action, warnings, format, quiet, timeout, embedded, sources })
+        Ok(Self { action, tasks, warnings, format, quiet, timeout, embedded, sources })
     }
 }
 
@@ -191,7 +197,7 @@ mod tests {
 
     fn request(args: &[&str]) -> Result<Request, String> {
         let args = parse([&["runner"], args].concat()).map_err(|e| e.to_string())?;
-        Request::from_args(args).map_err(|e| format!("{e:?}"))
+        Request::from_args(args, TaskRegistry::of_quickstart()).map_err(|e| format!("{e:?}"))
     }
 
     #[test]

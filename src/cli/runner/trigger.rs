@@ -35,7 +35,10 @@ pub(super) async fn trigger(
     let options = TriggerOptions { trigger_id: Some(trigger), deadline: deadline.instant(), ..options.clone() };
     context.require(NOT_STARTED, client.ensure_reachable(&task.name, deadline.instant())).await?;
     let events = match mode {
-        FollowMode::Stream => Some(context.require(NOT_STARTED, stream::subscribe(client, trigger)).await?),
+        FollowMode::Stream => {
+            let subscription = async { Ok(stream::subscribe(client, trigger).await) };
+            Some(context.require(NOT_STARTED, subscription).await?)
+        }
         FollowMode::Wait | FollowMode::NoWait => None,
     };
     let find = reattach.by_trigger(trigger, mode);

@@ -1,8 +1,8 @@
 //! Fields of an input that its task ignores.
 //!
-//! A field is unknown if the schema of the input does not name it, and its value makes no difference: the input type reads
-//! the same value with other JSON in its place. The second test finds fields that no schema names: aliases, and the keys of
-//! flattened maps. So a field that the task reads causes no warning.
+//! A field is unknown if the schema of the input does not name it, and its value makes no difference: the input type
+//! reads the same value with other JSON in its place. The second test finds fields that no schema names: aliases, and
+//! the keys of flattened maps. So a field that the task reads causes no warning.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -22,7 +22,7 @@ const MIN_SIMILARITY: f64 = 0.75;
 /// A field that the task ignores. Its text names it and the nearest known field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct UnknownField {
-    /// Such as `customer.name` or `items[0].id`.
+    /// The path of the field, such as `customer.name` or `items[0].id`.
     path: String,
     known: Vec<String>,
 }
@@ -138,7 +138,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// These schemas, and the schemas that they refer to or combine.
+/// Returns these schemas, and the schemas that they refer to or combine.
 fn resolve<'a>(root: &'a Value, schemas: &[&'a Value]) -> Vec<&'a Value> {
     let mut resolved: Vec<&Value> = Vec::new();
     let mut next: Vec<&Value> = schemas.to_vec();

@@ -111,7 +111,7 @@ pub(in crate::cli) fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 impl Request {
-    /// Validates the arguments and initialises logging.
+    /// Validates the arguments and initializes logging.
     fn from_args(args: Args) -> Result<Self, Exit> {
         // The values are not printed: they may contain passwords.
         for (flag, value, store) in

@@ -63,7 +63,7 @@ const MAX_INVALID: u32 = 10;
 const SLOW_START: Duration = Duration::from_secs(2);
 /// Time from closing the sidecar's stdin to killing it, as in the SDKs: 30 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same for a sidecar that has not started: 5 s.
+/// Time from closing stdin to killing a sidecar that has not started: 5 s.
 const EARLY_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of lines at the end of the sidecar's log that an error quotes, and the bytes in which they are searched.
 const QUOTED_LINES: usize = 5;
@@ -206,7 +206,7 @@ impl OfficialSidecar {
     /// Waits for the handshake file.
     async fn wait_until_ready(&self, child: &mut Child, file: &Path, log: &Path) -> Result<Handshake, Exit> {
         let program = self.program.display();
-        let began = Instant::now();
+        let started = Instant::now();
         let (mut announced, mut invalid) = (false, 0);
         loop {
             let problem = match Handshake::read(file) {
@@ -230,14 +230,14 @@ impl OfficialSidecar {
                 }
                 Err(e) => return Err(Exit::unreachable(format!("waiting for {program} failed: {e}"))),
             }
-            if began.elapsed() >= self.ready_timeout {
+            if started.elapsed() >= self.ready_timeout {
                 return Err(Exit::unreachable(format!(
                     "{program} has not written a handshake file within {}: allow more time with {READY}{}",
                     readable_duration(self.ready_timeout),
                     log_tail(log)
                 )));
             }
-            if !announced && began.elapsed() >= SLOW_START {
+            if !announced && started.elapsed() >= SLOW_START {
                 announced = true;
                 print_message(&format!("waiting for {program}; its first start may take a minute"));
             }

@@ -11,20 +11,24 @@ mod serve;
 
 use std::process::ExitCode;
 
+use super::task_registry::TaskRegistry;
+use crate::hatchet::task::ErasedTask;
+
 pub(super) use health_args::ENABLED as HEALTH_ENABLED;
 
-/// The `main` of the binary.
-pub fn main() -> ExitCode {
+/// The `main` of the binary. `tasks` are those of the application.
+pub fn main(tasks: Vec<ErasedTask>) -> ExitCode {
     #[cfg(feature = "engine")]
     if let Some(args) = super::sidecar::sidecar_args(std::env::args_os()) {
         return super::sidecar::main(args);
     }
     let args = args::parse();
+    let tasks = TaskRegistry::new(tasks);
     if let Some(args::Command::Completions(completions)) = &args.command {
-        return completions.print(args::definition()).map_or_else(super::Exit::report, |()| ExitCode::SUCCESS);
+        return completions.print(args::definition(), &tasks).map_or_else(super::Exit::report, |()| ExitCode::SUCCESS);
     }
     let explain_only = args.explain_config.is_some();
-    let request = match request::Request::from_args(args) {
+    let request = match request::Request::from_args(args, &tasks) {
         Ok(_) if explain_only => return ExitCode::SUCCESS,
         Ok(request) => request,
         Err(exit) => return exit.report(),

@@ -9,6 +9,7 @@ use crate::{
         connection::{EmbeddedMode, EngineChoice, choose_engine},
         output::{Program, init_logging},
         settings::{Setting, explain_config, parse_seconds},
+        task_registry::TaskRegistry,
     },
     hatchet::{
         client::{Source, Sources, parse_integer},
@@ -16,7 +17,6 @@ use crate::{
         wire::format_duration,
         worker::WorkerOptions,
     },
-    tasks,
 };
 
 /// `1` has the same effect as `--run-keys`.
@@ -43,9 +43,9 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Validates the arguments and the settings. Initialises logging. With `--explain-config`, prints the settings
+    /// Validates the arguments and the settings. Initializes logging. With `--explain-config`, prints the settings
     /// first.
-    pub(super) fn from_args(args: Args) -> Result<Self, Exit> {
+    pub(super) fn from_args(args: Args, tasks: &TaskRegistry) -> Result<Self, Exit> {
         if args.tasks.as_deref().is_some_and(|names| names.trim().is_empty()) {
             return Err(Exit::usage("invalid --tasks \"\": name at least one task, or omit the flag to run all tasks"));
         }
@@ -81,7 +81,7 @@ impl Request {
             wait_for_engine: read_duration(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
             cancel_grace: defaults.cancel_grace,
         };
-        let tasks = select_tasks(&sources)?;
+        let tasks = select_tasks(&sources, tasks)?;
         let health = health_args::read_addresses(&sources)?;
         let choice = choose_engine(embedded, &sources)?;
         let run_keys = args.run_keys || sources.flag(RUN_KEYS).map_err(Exit::usage)?;
@@ -120,12 +120,12 @@ fn sidecar_settings() -> impl Iterator<Item = Setting> {
 }
 
 /// The tasks of `HATCHET_WORKER_TASKS` or `--tasks`; all tasks if neither is set.
-fn select_tasks(sources: &Sources) -> Result<Vec<ErasedTask>, Exit> {
-    let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(tasks::all()) };
+fn select_tasks(sources: &Sources, tasks: &TaskRegistry) -> Result<Vec<ErasedTask>, Exit> {
+    let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(tasks.all().to_vec()) };
     let invalid =
         |rule: String| Exit::usage(format!("invalid HATCHET_WORKER_TASKS \"{names}\" (from {source}): {rule}"));
     let each = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let selected = tasks::select(each).map_err(|e| invalid(e.to_string()))?;
+    let selected = tasks.select(each).map_err(|e| invalid(e.to_string()))?;
     if selected.is_empty() {
         return Err(invalid("name at least one task, or leave it unset to run all tasks".to_owned()));
     }

@@ -52,11 +52,11 @@ impl ExecutionLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{hatchet::task::RunInfo, tasks};
+    use crate::{cli::task_registry::TaskRegistry, hatchet::task::RunInfo};
 
     #[test]
     fn keyed_copy_differs_by_name_and_key() {
-        let task = tasks::find("cpu-heavy-task").unwrap();
+        let task = TaskRegistry::of_quickstart().find("cpu-heavy-task").unwrap();
         let copy = keyed_copy(&task, |name| format!("ns_{name}"));
         assert_eq!(copy.names().collect::<Vec<_>>(), ["cpu-heavy-task-keyed"]);
         assert_eq!((copy.slot_pool(), copy.options().schedule_timeout), ("cpu", KEY_TTL));

@@ -180,14 +180,14 @@ fn log_drained(DrainOutcome { cancelled, still_running, unreported }: &DrainOutc
     if !still_running.is_empty() {
         tracing::error!(
             "still running, since they ignored their cancellation: {}; Hatchet assigns them to another worker after \
-             30 s",
+             30s",
             list_names(still_running)
         );
     }
     if !unreported.is_empty() {
         tracing::error!(
             "ended, but the engine did not acknowledge the outcome: {}; unless it has received the outcome, Hatchet \
-             runs them again on another worker after 30 s",
+             runs them again on another worker after 30s",
             list_names(unreported)
         );
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::fault::Fault;
+use crate::hatchet::wire::readable_duration;
 
 /// Cost limit in units. A step, an element or [`TEXT_UNIT`] bytes of text cost one unit. An expression that joins some
 /// fields costs about ten, a search through a list of 10,000 objects about 50,000. The whole limit takes a few
@@ -21,33 +22,36 @@ const CLOCK_UNITS: u64 = 1000;
 /// The remaining limits of one evaluation.
 #[derive(Debug)]
 pub(super) struct Budget {
-    left: u64,
+    remaining: u64,
     deadline: Instant,
-    /// The clock is read when at most this many units are left.
+    /// The clock is read when at most this many units are remaining.
     next_reading: u64,
 }
 
 impl Budget {
     /// Starts both limits.
     pub(super) fn new() -> Self {
-        Self { left: LIMIT, deadline: Instant::now() + DEADLINE, next_reading: LIMIT - CLOCK_UNITS }
+        Self { remaining: LIMIT, deadline: Instant::now() + DEADLINE, next_reading: LIMIT - CLOCK_UNITS }
     }
 
     /// Charges for work before it is done.
     pub(super) fn spend(&mut self, units: u64) -> Result<(), Fault> {
-        let Some(left) = self.left.checked_sub(units) else {
-            self.left = 0;
+        let Some(remaining) = self.remaining.checked_sub(units) else {
+            self.remaining = 0;
             return Err(Fault::Exhausted(format!(
                 "it costs more than the limit of {LIMIT} units: a step, a list element or {TEXT_UNIT} bytes of text \
                  cost one"
             )));
         };
-        self.left = left;
-        if left <= self.next_reading {
-            self.next_reading = left.saturating_sub(CLOCK_UNITS);
+        self.remaining = remaining;
+        if remaining <= self.next_reading {
+            self.next_reading = remaining.saturating_sub(CLOCK_UNITS);
             if Instant::now() >= self.deadline {
-                self.left = 0;
-                return Err(Fault::Exhausted(format!("it takes longer than the limit of {DEADLINE:?}")));
+                self.remaining = 0;
+                return Err(Fault::Exhausted(format!(
+                    "it takes longer than the limit of {}",
+                    readable_duration(DEADLINE)
+                )));
             }
         }
         Ok(())

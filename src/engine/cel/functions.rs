@@ -13,7 +13,7 @@ type Outcome<'a> = Result<Value<'a>, Fault>;
 /// Largest compiled regular expression, in bytes. It has room for some Unicode classes and compiles in about 1 ms.
 const MAX_REGEX: usize = 1 << 18;
 
-/// A function.
+/// A built-in function of CEL that expressions may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Function {
     Bool,
@@ -30,7 +30,6 @@ pub(super) enum Function {
     Uint,
 }
 
-/// The functions and their names.
 const NAMES: [(&str, Function); 12] = [
     ("bool", Function::Bool),
     ("contains", Function::Contains),

@@ -2,7 +2,7 @@
 
 use std::{iter::Peekable, str::CharIndices};
 
-/// A token.
+/// A token of a CEL expression.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
     Name(String),

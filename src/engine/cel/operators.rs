@@ -98,7 +98,7 @@ fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<boo
     }
 }
 
-/// The order of two numbers of any types. `None` if a value is not a number, `Some(None)` if one is NaN.
+/// The order of two numbers of any types. `None` if a value is not a number, `Some(None)` if a number is NaN.
 fn numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Ordering>> {
     // An integer compared with a double is converted to a double, as in cel-go.
     Some(match (left, right) {
@@ -219,7 +219,7 @@ fn element<'a>(list: &List<'a>, at: &Value<'a>) -> Outcome<'a> {
         .ok_or_else(|| Fault::Error(format!("the index is out of range: the list has {} elements", list.len())))
 }
 
-/// A field of a map.
+/// Returns a field of a map; `None` if the map does not have it.
 pub(super) fn field<'a>(map: &Map<'a>, name: &'a str, budget: &mut Budget) -> Result<Option<Value<'a>>, Fault> {
     get(map, &Value::Text(super::value::Text::Borrowed(name)), budget)
 }

@@ -19,14 +19,14 @@ pub(crate) enum Value<'a> {
     Type(&'static str),
 }
 
-/// A text.
+/// A text: a part of the input, or the result of an operation.
 #[derive(Debug, Clone)]
 pub(crate) enum Text<'a> {
     Borrowed(&'a str),
     Shared(Rc<str>),
 }
 
-/// A list.
+/// A list: a part of the input, or the result of an operation.
 #[derive(Debug, Clone)]
 pub(crate) enum List<'a> {
     Json(&'a [Json]),
@@ -64,7 +64,7 @@ impl<'a> Value<'a> {
         Self::List(List::Shared(Rc::new(values)))
     }
 
-    /// The name of the type.
+    /// Returns CEL's name of the value's type, such as `int`.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null_type",

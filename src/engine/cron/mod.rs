@@ -34,7 +34,8 @@ impl CronRule {
     /// Parses an expression. The error is a single line. An expression that never fires is refused too.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let shown = excerpt(text);
-        let schedule = parse::schedule(text).map_err(|why| format!("`{shown}` is not a cron expression: {why}"))?;
+        let schedule =
+            parse::parse_schedule(text).map_err(|why| format!("`{shown}` is not a cron expression: {why}"))?;
         if schedule.next_after(REFERENCE_TIME).is_none() {
             return Err(format!("`{shown}` never fires: no time matches all of its fields"));
         }

@@ -1,4 +1,4 @@
-//! Parses expressions.
+//! Parses cron expressions.
 
 use super::{
     schedule::{Fields, Schedule, Set},
@@ -28,12 +28,12 @@ const WEEKDAY: Field =
     Field { name: "weekday", min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
 /// Parses an expression.
-pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
+pub(super) fn parse_schedule(text: &str) -> Result<Schedule, String> {
     let (zone, rest) = split_zone(text)?;
     let zone = Zone::find(zone)?;
     let rest = rest.trim();
     if let Some(name) = rest.strip_prefix('@') {
-        return descriptor(name, zone);
+        return parse_descriptor(name, zone);
     }
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let (second, rest) = match fields[..] {
@@ -66,7 +66,7 @@ fn split_zone(text: &str) -> Result<(&str, &str), String> {
     }
 }
 
-fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
+fn parse_descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
     let fields = match name {
         "yearly" | "annually" => "0 0 1 1 *",
         "monthly" => "0 0 1 * *",
@@ -80,10 +80,10 @@ fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
                         .to_owned(),
                 );
             };
-            return every(interval);
+            return parse_every(interval);
         }
     };
-    match schedule(fields)? {
+    match parse_schedule(fields)? {
         Schedule::Fields(fields) => Ok(Schedule::Fields(Fields { zone, ..fields })),
         every @ Schedule::Every(_) => Ok(every),
     }
@@ -91,7 +91,7 @@ fn descriptor(name: &str, zone: Zone) -> Result<Schedule, String> {
 
 /// The schedule of `@every`. As in robfig/cron, the interval is a Go duration without its fractions of a second. A
 /// shorter or negative interval is replaced by one second.
-fn every(interval: &str) -> Result<Schedule, String> {
+fn parse_every(interval: &str) -> Result<Schedule, String> {
     let nanos = parse_go_duration(interval).ok_or_else(|| {
         format!("`{}` is not an interval: write a duration such as 90s, 5m or 1h30m", excerpt(interval))
     })?;

@@ -16,7 +16,7 @@ const HOUR: i64 = 3600;
 #[derive(Debug, Clone)]
 pub(super) enum Schedule {
     Fields(Fields),
-    /// This many seconds after the previous time.
+    /// A time at this many seconds after the previous time.
     Every(i64),
 }
 

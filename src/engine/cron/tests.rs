@@ -73,7 +73,7 @@ fn stored_expression_refused_today_never_fires() {
 }
 
 /// The times of an expression in the format of the table.
-fn behaviour(text: &str, from: i64, days: i64) -> String {
+fn behavior(text: &str, from: i64, days: i64) -> String {
     let rule = match CronRule::parse(text) {
         Ok(rule) => rule,
         Err(why) if why.contains("never fires") => return "NEVER".to_owned(),
@@ -107,7 +107,7 @@ fn expressions_fire_when_robfig_cron_fires_them() {
             (&row[..cut], &row[cut + 1..])
         });
         let mut parts = expected.split('\t').map(|part| part.parse::<i64>().unwrap_or(0));
-        let found = behaviour(text, parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+        let found = behavior(text, parts.next().unwrap_or(0), parts.next().unwrap_or(0));
         if found != expected {
             wrong.push(format!("`{text}`\n  robfig/cron: {expected}\n  here:        {found}"));
         }

@@ -6,7 +6,6 @@ use crate::hatchet::wire::excerpt;
 
 const DAY: i64 = 86_400;
 
-/// A time zone.
 #[derive(Debug, Clone)]
 pub(super) struct Zone(TimeZone);
 

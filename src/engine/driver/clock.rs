@@ -29,7 +29,7 @@ impl SystemClock {
         }
     }
 
-    /// Reads all clocks.
+    /// Reads the wall clock and the monotonic clock at one time.
     pub(crate) fn now(&self) -> ClockReading {
         #[cfg(feature = "testing")]
         {

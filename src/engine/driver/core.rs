@@ -25,7 +25,7 @@ pub(crate) struct Driver {
     pub(super) shared: Mutex<Shared>,
     /// The next deadline has become earlier.
     pub(super) earlier_deadline: Notify,
-    /// There are changes to persist.
+    /// Notified when there are changes to persist.
     pub(super) changed: Notify,
     pub(super) barrier: Arc<CommitBarrier>,
     pub(super) clock: SystemClock,
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     pub(super) armed: NextDeadline,
     /// All streams are closed, and new streams are closed immediately.
     pub(super) is_closed: bool,
-    /// There will be no more changes.
+    /// Whether no more changes will follow.
     #[cfg(feature = "durable")]
     pub(super) is_finishing: bool,
 }

@@ -1,4 +1,4 @@
-//! Opening the state of an engine with a data folder.
+//! Opens the state of an engine with a data folder.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::engine::{
     options::EngineOptions,
     persistence::store::{self, OpenError, Store},
     state::{ClockReading, Restore, State},
-    validate::definition::stored_definition,
+    validate::definition::validate_stored_definition,
 };
 
 /// Name of the database in the data folder.
@@ -22,7 +22,7 @@ pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) ->
     let failed = |error| to_engine_error(&path, error);
     match restore(&path, options, now) {
         Err(OpenError::Damaged(why)) => {
-            let aside = store::move_aside(&path).map_err(|e| EngineError::folder("rename", &path, e))?;
+            let aside = store::move_aside(&path).map_err(|e| EngineError::folder("renaming", &path, e))?;
             tracing::error!(
                 "{} is damaged ({why}): it was renamed to {}, and the engine starts with an empty state",
                 path.display(),
@@ -36,7 +36,7 @@ pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) ->
 
 fn restore(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(State, Store), OpenError> {
     let timings = options.timings.clone();
-    let validate = Box::new(move |content| stored_definition(content, &timings).map_err(|e| e.into_message()));
+    let validate = Box::new(move |content| validate_stored_definition(content, &timings).map_err(|e| e.into_message()));
     let ids = Box::new(Uuid::new_v4);
     let mut restore = Restore::new(options.timings.clone(), options.retention(), ids, validate, now);
     let store = store::open(path, |table, row| restore.put(table, row))?;
@@ -45,16 +45,16 @@ fn restore(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(S
 
 fn to_engine_error(path: &Path, error: OpenError) -> EngineError {
     match error {
-        OpenError::Io(e) => EngineError::folder("open", path, e),
+        OpenError::Io(e) => EngineError::folder("opening", path, e),
         OpenError::Sqlite(e) => {
-            let advice = store::advice(&e).unwrap_or("choose another folder, or use --embedded-ephemeral");
+            let advice = store::advice(&e).unwrap_or("Choose another folder, or use --embedded-ephemeral");
             EngineError::file(path, &e.to_string(), advice)
         }
         OpenError::Newer { found, known } => EngineError::file(
             path,
             &format!("a newer version of this engine has written it (format {found}; this version reads {known})"),
-            "use that version, or choose another folder",
+            "Use that version, or choose another folder",
         ),
-        OpenError::Damaged(why) => EngineError::file(path, &why, "choose another folder"),
+        OpenError::Damaged(why) => EngineError::file(path, &why, "Choose another folder"),
     }
 }

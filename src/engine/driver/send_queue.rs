@@ -19,8 +19,8 @@ use tonic::Status;
 
 use crate::engine::persistence::barrier::CommitBarrier;
 
-/// Bytes that may be queued in all streams together: 512 MiB, our choice. Beyond that each stream may queue one
-/// message.
+/// Bytes that may be queued in all streams together: 512 MiB, not a limit of Hatchet. Beyond that each stream may queue
+/// one message.
 const MAX_TOTAL_BYTES: usize = 512 << 20;
 
 /// The shared state of all send queues of an engine.
@@ -172,7 +172,7 @@ impl<T> Drop for SendQueue<T> {
 /// The stream of a send queue's messages. Dropping it, as when the client disconnects, calls `on_drop`.
 pub(crate) struct QueueReader<T> {
     queue: Arc<SendQueue<T>>,
-    /// Set while the first message is withheld.
+    /// The next progress of the commit barrier. `Some` while the first message is withheld.
     progress: Option<Pin<Box<OwnedNotified>>>,
     on_drop: Option<Box<dyn FnOnce() + Send>>,
 }

@@ -1,4 +1,4 @@
-//! Opening and closing streams: assignments for workers, results and events for clients.
+//! Opens and closes streams: assignments for workers, results and events for clients.
 
 use std::sync::Arc;
 

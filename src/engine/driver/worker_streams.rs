@@ -2,7 +2,7 @@
 //!
 //! When a stream ends, its unread assignments are requeued immediately, unless the worker has opened a newer stream.
 //! The newer stream starts with all assignments that the worker has not acknowledged, as the same attempts, so that a
-//! worker that has received them recognises the duplicates.
+//! worker that has received them recognizes the duplicates.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,11 +21,11 @@ use crate::{
     },
 };
 
-/// Messages that may be queued for a worker beyond two for each of its slots: 256, our choice, for stops and for slots
+/// Messages that may be queued for a worker beyond two for each of its slots: 256, for stop requests and for slots
 /// that were released early.
 pub(super) const SPARE_MESSAGES: usize = 256;
 
-/// Bytes that may be queued for a worker: 256 MiB, our choice. Beyond that its stream is ended.
+/// Bytes that may be queued for a worker: 256 MiB, not a limit of Hatchet. Beyond that its stream is closed.
 const MAX_BYTES: usize = 256 << 20;
 
 /// The send queues of all open assignment streams.

@@ -8,9 +8,9 @@ use crate::{
     engine::{
         state::{Capacity, State},
         validate::{
-            definition::definition,
+            definition::validate_definition,
             field,
-            filter::{RunSelection, run_selection},
+            filter::{RunSelection, validate_selection},
         },
     },
     hatchet::wire::{
@@ -35,7 +35,7 @@ impl AdminService for Services {
         request: Request<CreateWorkflowVersionRequest>,
     ) -> Result<Response<CreateWorkflowVersionResponse>, Status> {
         let timings = self.driver.apply(|state, _| state.timings().clone());
-        let definition = definition(request.into_inner(), &timings)?;
+        let definition = validate_definition(request.into_inner(), &timings)?;
         let (id, workflow_id) =
             self.driver.add(Capacity::Workers, |state, now| state.put_workflow(definition, now)).await?;
         Ok(Response::new(CreateWorkflowVersionResponse { id: id.to_string(), workflow_id: workflow_id.to_string() }))
@@ -46,7 +46,7 @@ impl AdminService for Services {
         request: Request<CancelTasksRequest>,
     ) -> Result<Response<CancelTasksResponse>, Status> {
         let CancelTasksRequest { external_ids, filter } = request.into_inner();
-        let selection = run_selection(&external_ids, filter)?;
+        let selection = validate_selection(&external_ids, filter)?;
         let cancelled_tasks = self
             .driver
             .with(|state, now| {
@@ -63,7 +63,7 @@ impl AdminService for Services {
         request: Request<ReplayTasksRequest>,
     ) -> Result<Response<ReplayTasksResponse>, Status> {
         let ReplayTasksRequest { external_ids, filter } = request.into_inner();
-        let selection = run_selection(&external_ids, filter)?;
+        let selection = validate_selection(&external_ids, filter)?;
         let replayed_tasks = self
             .driver
             .with(|state, now| {
@@ -99,7 +99,7 @@ impl AdminService for Services {
         &self,
         request: Request<GetRunDetailsRequest>,
     ) -> Result<Response<GetRunDetailsResponse>, Status> {
-        let id = field::external_id(&request.into_inner().external_id)?;
+        let id = field::parse_external_id(&request.into_inner().external_id)?;
         let mut found = self.driver.with(|state, _| run_details(state, id)).await?;
         // The input and the output each fit into a message, but perhaps not both: the output takes precedence.
         if let Some(details) = found.as_mut().filter(|details| details.encoded_len() > self.driver.max_message) {

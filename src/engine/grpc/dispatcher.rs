@@ -13,8 +13,8 @@ use crate::{
         state::{Capacity, WorkerError},
         validate::{
             field,
-            registration::{self, registration},
-            report::report,
+            registration::{convert_labels, validate_registration},
+            report::validate_report,
         },
     },
     hatchet::wire::{
@@ -45,7 +45,7 @@ impl Dispatcher for Services {
         let in_process = request.extensions().get() == Some(&Caller::SameProcess);
         let request = request.into_inner();
         let worker_name = request.worker_name.clone();
-        let registration = registration(request, in_process)?;
+        let registration = validate_registration(request, in_process)?;
         let id = self.driver.add(Capacity::Workers, |state, now| state.register(registration, now)).await?;
         Ok(Response::new(WorkerRegisterResponse {
             tenant_id: self.driver.tenant.to_string(),
@@ -64,7 +64,7 @@ impl Dispatcher for Services {
 
     async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Result<Response<HeartbeatResponse>, Status> {
         let text = request.into_inner().worker_id;
-        let id = field::worker_id(&text)?;
+        let id = field::parse_worker_id(&text)?;
         // Heartbeats are not persisted, so this does not wait: workers stay alive while the file cannot be written.
         self.driver.apply(|state, now| state.heartbeat(id, now)).map_err(|e| match e {
             WorkerError::Unknown => Status::not_found(format!("worker not found: {text}")),
@@ -100,8 +100,8 @@ impl Dispatcher for Services {
         request: Request<StepActionEvent>,
     ) -> Result<Response<ActionEventResponse>, Status> {
         let event = request.into_inner();
-        let id = field::reported_task_id(&event.task_run_external_id)?;
-        let report = report(&event, self.driver.max_message)?;
+        let id = field::parse_reported_task_id(&event.task_run_external_id)?;
+        let report = validate_report(&event, self.driver.max_message)?;
         let attempt = event.retry_count;
         if !self.driver.with(|state, now| state.report(id, attempt, report, now)).await? {
             return Err(Status::invalid_argument(format!("invalid task external run id {id}: no such task run")));
@@ -133,7 +133,7 @@ impl Dispatcher for Services {
         request: Request<WorkerUnsubscribeRequest>,
     ) -> Result<Response<WorkerUnsubscribeResponse>, Status> {
         let worker_id = request.into_inner().worker_id;
-        let id = field::worker_id(&worker_id)?;
+        let id = field::parse_worker_id(&worker_id)?;
         self.driver.with(|state, _| state.unsubscribe(id)).await?.map_err(|e| worker_not_found(e, &worker_id))?;
         Ok(Response::new(WorkerUnsubscribeResponse { tenant_id: self.driver.tenant.to_string(), worker_id }))
     }
@@ -143,7 +143,7 @@ impl Dispatcher for Services {
         request: Request<RefreshTimeoutRequest>,
     ) -> Result<Response<RefreshTimeoutResponse>, Status> {
         let request = request.into_inner();
-        let id = field::task_id(&request.task_run_external_id)?;
+        let id = field::parse_task_id(&request.task_run_external_id)?;
         let by = parse_duration(&request.increment_timeout_by).map_err(|e| Status::invalid_argument(e.to_string()))?;
         let at = self
             .driver
@@ -157,7 +157,7 @@ impl Dispatcher for Services {
         &self,
         request: Request<ReleaseSlotRequest>,
     ) -> Result<Response<ReleaseSlotResponse>, Status> {
-        let id = field::task_id(&request.into_inner().task_run_external_id)?;
+        let id = field::parse_task_id(&request.into_inner().task_run_external_id)?;
         if !self.driver.with(|state, now| state.release_slot(id, now)).await? {
             return Err(task_not_found(id));
         }
@@ -176,9 +176,9 @@ impl Dispatcher for Services {
         request: Request<UpsertWorkerLabelsRequest>,
     ) -> Result<Response<UpsertWorkerLabelsResponse>, Status> {
         let UpsertWorkerLabelsRequest { worker_id, labels } = request.into_inner();
-        let id = field::worker_id(&worker_id)?;
+        let id = field::parse_worker_id(&worker_id)?;
         self.driver
-            .add(Capacity::Workers, |state, _| state.label(id, registration::labels(labels)))
+            .add(Capacity::Workers, |state, _| state.label(id, convert_labels(labels)))
             .await?
             .map_err(|e| worker_not_found(e, &worker_id))?;
         Ok(Response::new(UpsertWorkerLabelsResponse { tenant_id: self.driver.tenant.to_string(), worker_id }))
@@ -196,7 +196,7 @@ impl Services {
         worker_id: &str,
         counts_as_heartbeat: bool,
     ) -> Result<Response<QueueReader<AssignedAction>>, Status> {
-        let id = field::worker_id(worker_id)?;
+        let id = field::parse_worker_id(worker_id)?;
         let stream = self.driver.listen(id, counts_as_heartbeat).map_err(|_| Status::not_found("not found"))?;
         Ok(Response::new(stream))
     }
@@ -206,7 +206,7 @@ impl Services {
 fn event_filter(request: SubscribeToWorkflowEventsRequest) -> Result<EventFilter, Status> {
     match request {
         SubscribeToWorkflowEventsRequest { workflow_run_id: Some(id), .. } if !id.is_empty() => {
-            Ok(EventFilter::Run(field::workflow_run_id(&id)?))
+            Ok(EventFilter::Run(field::parse_workflow_run_id(&id)?))
         }
         SubscribeToWorkflowEventsRequest {
             additional_meta_key: Some(key), additional_meta_value: Some(value), ..

@@ -50,7 +50,6 @@ pub(super) fn unimplemented_in_v1(method: &str) -> Status {
     Status::unimplemented(format!("{method} is not implemented in engine version v1"))
 }
 
-/// NOT_FOUND for a task run.
 pub(super) fn task_not_found(id: RunId) -> Status {
     Status::not_found(format!("task run not found: {id}"))
 }

@@ -11,9 +11,9 @@ use crate::{
     engine::{
         state::{Capacity, Timestamp},
         validate::{
-            event::{event, events},
+            event::{validate_event, validate_events},
             field,
-            log_line::{NewLogLine, log_line},
+            log_line::{NewLogLine, validate_log_line},
         },
     },
     hatchet::wire::proto::{
@@ -26,7 +26,7 @@ use crate::{
 impl EventsService for Services {
     async fn push(&self, request: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
         let request = request.into_inner();
-        let pushed = event(&request, self.driver.max_message)?;
+        let pushed = validate_event(&request, self.driver.max_message)?;
         let (id, at) =
             self.driver.add(Capacity::Runs, |state, now| (state.push_event(pushed, now), now.display)).await?;
         Ok(Response::new(self.event_message(request, id, at)))
@@ -34,7 +34,7 @@ impl EventsService for Services {
 
     async fn bulk_push(&self, request: Request<BulkPushEventRequest>) -> Result<Response<Events>, Status> {
         let requests = request.into_inner().events;
-        let pushed = events(&requests, self.driver.max_message)?;
+        let pushed = validate_events(&requests, self.driver.max_message)?;
         let ids = self.driver.push_events(pushed).await?;
         let events = requests.into_iter().zip(ids).map(|(event, (id, at))| self.event_message(event, id, at)).collect();
         Ok(Response::new(Events { events }))
@@ -46,7 +46,7 @@ impl EventsService for Services {
 
     async fn put_log(&self, request: Request<PutLogRequest>) -> Result<Response<PutLogResponse>, Status> {
         let NewLogLine { task, message, level, metadata, attempt, at } =
-            log_line(request.into_inner(), self.driver.max_message)?;
+            validate_log_line(request.into_inner(), self.driver.max_message)?;
         let is_known = self
             .driver
             .with(|state, now| state.put_log(task, message, level, metadata, attempt, at.unwrap_or(now.display)))
@@ -59,7 +59,7 @@ impl EventsService for Services {
         request: Request<PutStreamEventRequest>,
     ) -> Result<Response<PutStreamEventResponse>, Status> {
         let chunk = request.into_inner();
-        let id = field::task_id(&chunk.task_run_external_id)?;
+        let id = field::parse_task_id(&chunk.task_run_external_id)?;
         let text = String::from_utf8(chunk.message).map_err(|_| {
             Status::invalid_argument("the chunk is not UTF-8, which subscribers' messages require: encode bytes first")
         })?;

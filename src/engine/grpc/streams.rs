@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Bytes of an error in a message whose results are too large together. Our choice.
+/// Bytes of an error in a message whose results are too large together. Not a limit of Hatchet.
 const MAX_ERROR_BYTES: usize = 1024;
 
 /// The stream of `SubscribeToWorkflowEvents`.
@@ -80,7 +80,6 @@ impl Stream for ResultStream {
     }
 }
 
-/// The event as a message.
 fn event_message(event: RunEvent) -> WorkflowEvent {
     use proto::{ResourceEventType as Event, ResourceType as Resource};
     let (event_type, payload, event_index) = match &event.kind {

@@ -9,7 +9,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{Capacity, Run, Triggered, Version},
-        validate::trigger::{ParentRun, trigger},
+        validate::trigger::{ParentRun, validate_trigger},
     },
     hatchet::wire::{
         RunId,
@@ -28,11 +28,10 @@ fn parent_run(driver: &Driver, task: &str) -> Option<ParentRun> {
     driver.apply(|state, _| state.run(task).map(parent))
 }
 
-/// Triggers one run.
 pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest) -> Result<RunId, Status> {
     let version = newest_version(driver, &request.name);
     let parent = request.parent_task_run_external_id.as_deref().and_then(|task| parent_run(driver, task));
-    let item = trigger(&request, version.as_deref(), parent.as_ref(), driver.max_message)?;
+    let item = validate_trigger(&request, version.as_deref(), parent.as_ref(), driver.max_message)?;
     let outcomes = driver.add(Capacity::Runs, |state, now| state.trigger(vec![item], now)).await??;
     match outcomes[..] {
         [Triggered::New(id) | Triggered::Existing(id)] => Ok(id),
@@ -66,7 +65,7 @@ pub(super) async fn trigger_many(
             Some(parent) => parent.clone(),
             None => parents.entry(task.clone()).or_insert_with(|| parent_run(driver, task)).clone(),
         });
-        items.push(trigger(&request, version.as_deref(), parent.as_ref(), driver.max_message)?);
+        items.push(validate_trigger(&request, version.as_deref(), parent.as_ref(), driver.max_message)?);
         // Evaluating an idempotency expression can take milliseconds, so other calls run in between.
         tokio::task::yield_now().await;
     }

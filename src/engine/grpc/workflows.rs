@@ -11,7 +11,7 @@ use super::{
 use crate::{
     engine::{
         state::{Capacity, Timestamp},
-        validate::{Invalid, template::template},
+        validate::{Invalid, template::validate_template},
     },
     hatchet::wire::proto::{
         BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
@@ -51,7 +51,8 @@ impl WorkflowService for Services {
             return Err(Invalid::unsupported("scheduling child runs").into());
         }
         let metadata = request.additional_metadata.as_deref();
-        let template = template(&request.name, &request.input, metadata, request.priority, self.driver.max_message)?;
+        let template =
+            validate_template(&request.name, &request.input, metadata, request.priority, self.driver.max_message)?;
         let times: Vec<Timestamp> = request.schedules.iter().map(Timestamp::from_wire).collect();
         let found = self
             .driver

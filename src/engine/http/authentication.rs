@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::{
-    grpc_call::{correct_oversize_code, is_grpc_call, reject},
+    grpc_call::{correct_oversize_code, is_grpc_call, refuse},
     token::Tokens,
 };
 use crate::{
@@ -51,7 +51,7 @@ pub(super) async fn authenticate(
     let is_grpc = is_grpc_call(&request);
     let token = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let Some(caller) = authentication.tokens.authenticate(token, authentication.driver.now().wall) else {
-        return reject(is_grpc, Status::unauthenticated("invalid auth token"), ApiError::invalid_token());
+        return refuse(is_grpc, Status::unauthenticated("invalid auth token"), ApiError::invalid_token());
     };
     request.extensions_mut().insert(caller);
     if let Some(connection) = request.extensions().get::<ConnectionHandle>() {
@@ -59,7 +59,7 @@ pub(super) async fn authenticate(
     }
     let Ok(permit) = authentication.calls.clone().try_acquire_owned() else {
         let error = ApiError::unavailable(TOO_MANY_CALLS);
-        return reject(is_grpc, Status::resource_exhausted(TOO_MANY_CALLS), error);
+        return refuse(is_grpc, Status::resource_exhausted(TOO_MANY_CALLS), error);
     };
     let mut response = next.run(request).await;
     correct_oversize_code(response.headers_mut());

@@ -1,4 +1,4 @@
-//! Distinguishes gRPC calls from other requests, and rejects each in the form of its protocol.
+//! Distinguishes gRPC calls from other requests, and refuses each in the form of its protocol.
 
 use axum::{
     body::Body,
@@ -21,8 +21,8 @@ fn has_grpc_content(headers: &HeaderMap) -> bool {
     content_type.is_some_and(|kind| kind == b"application/grpc" || kind == b"application/grpc+proto")
 }
 
-/// Creates a rejection in the form of the request's protocol.
-pub(super) fn reject(is_grpc: bool, status: Status, error: ApiError) -> Response {
+/// Creates a refusal in the form of the request's protocol.
+pub(super) fn refuse(is_grpc: bool, status: Status, error: ApiError) -> Response {
     if is_grpc { status.into_http::<Body>() } else { error.into_response() }
 }
 
@@ -30,7 +30,7 @@ pub(super) fn reject(is_grpc: bool, status: Status, error: ApiError) -> Response
 pub(super) async fn unknown_route(request: Request) -> Response {
     let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
     let status = Status::unimplemented(format!("unknown service {service}"));
-    reject(is_grpc_call(&request), status, ApiError::not_found())
+    refuse(is_grpc_call(&request), status, ApiError::not_found())
 }
 
 /// Replaces tonic's OUT_OF_RANGE for a message over the size limit by RESOURCE_EXHAUSTED, which Hatchet returns.

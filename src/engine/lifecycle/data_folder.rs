@@ -59,7 +59,7 @@ struct StoredIdentity {
 impl Identity {
     /// Creates an identity with a random key.
     pub(crate) fn new() -> Result<Self, EngineError> {
-        let key = new_key().map_err(|e| EngineError::system("create a signing key", e))?;
+        let key = new_key().map_err(|e| EngineError::system("creating a signing key", e))?;
         Ok(Self { key, tenant: TenantId::random(), port: None })
     }
 
@@ -82,16 +82,16 @@ pub(crate) struct DataFolder {
     lock_id: FileId,
     /// The handshake that this process has written.
     announced: Mutex<Option<Handshake>>,
-    /// The locked file.
+    /// Releases the folder's lock when it is dropped.
     _lock: File,
 }
 
 impl DataFolder {
     /// Locks the folder, and creates it if it does not exist.
     pub(crate) fn acquire(path: &Path) -> Result<Self, EngineError> {
-        make_private_folder(path).map_err(|e| EngineError::folder("use the data folder", path, e))?;
+        make_private_folder(path).map_err(|e| EngineError::folder("using the data folder", path, e))?;
         let file = path.join(LOCK_FILE);
-        let failed = |e| EngineError::folder("lock", &file, e);
+        let failed = |e| EngineError::folder("locking", &file, e);
         let lock = private_file::open_or_create(&file).map_err(failed)?;
         let metadata = lock.metadata().map_err(failed)?;
         for attempts_left in (0..LOCK_ATTEMPTS).rev() {
@@ -122,7 +122,7 @@ impl DataFolder {
                     return Ok(identity);
                 }
                 let aside = self.path.join("engine.json.damaged");
-                fs::rename(&file, &aside).map_err(|e| EngineError::folder("rename", &file, e))?;
+                fs::rename(&file, &aside).map_err(|e| EngineError::folder("renaming", &file, e))?;
                 tracing::warn!(
                     "{} is damaged: it was renamed to {}, and the engine starts with a new key and tenant",
                     file.display(),
@@ -131,7 +131,7 @@ impl DataFolder {
                 Identity::new()
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Identity::new(),
-            Err(e) => Err(EngineError::folder("read", &file, e)),
+            Err(e) => Err(EngineError::folder("reading", &file, e)),
         }
     }
 
@@ -158,28 +158,28 @@ impl DataFolder {
         if let Err(e) = fs::remove_file(&file)
             && e.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!("cannot remove {}: {e}", file.display());
+            tracing::warn!("removing {} failed: {e}", file.display());
         }
     }
 
     fn write(&self, name: &str, content: &serde_json::Value) -> Result<(), EngineError> {
         let (file, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));
         private_file::replace(&file, &draft, &format!("{content:#}\n"))
-            .map_err(|e| EngineError::folder("write", &file, e))
+            .map_err(|e| EngineError::folder("writing", &file, e))
     }
 }
 
 /// Finds the engine that another process runs on a folder. Returns its handshake, or `None` if no process has locked
 /// the folder or that process does not serve yet.
 pub fn find(folder: &Path) -> Result<Option<Handshake>, EngineError> {
-    Handshake::find(folder).map_err(|e| EngineError::folder(e.action, &e.path, e.cause))
+    Handshake::find(folder).map_err(|e| EngineError::folder(e.operation, &e.path, e.cause))
 }
 
 #[cfg(unix)]
 fn make_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     if path.is_symlink() {
-        return Err(private_file::Untrusted::Link.into());
+        return Err(private_file::Untrusted::SymbolicLink.into());
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     private_file::check_folder(path)?;
@@ -187,8 +187,8 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    // A folder with content can belong to other programs, so its mode is left as it is. The engine's files are private in
-    // any folder, but a user who can write to the folder could replace them.
+    // A folder with content can belong to other programs, so its mode is left as it is. The engine's files are private
+    // in any folder, but a user who can write to the folder could replace them.
     if fs::read_dir(path)?.next().is_none() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))
     } else if mode & 0o022 != 0 {

@@ -84,7 +84,7 @@ impl Engine {
         let thread = spawn(startup, ready, stopped, end)?;
         let driver = match is_ready.await {
             Ok(outcome) => outcome?,
-            Err(_) => return Err(EngineError::system("start the engine", io::Error::other("its thread has ended"))),
+            Err(_) => return Err(EngineError::system("starting the engine", io::Error::other("its thread has ended"))),
         };
         let engine =
             Self { handshake, in_process_handshake, stop: Some(stop), ended: Some(ended), thread: Some(thread) };
@@ -136,7 +136,7 @@ fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| EngineError::system("start the engine's runtime", e))?;
+        .map_err(|e| EngineError::system("starting the engine's runtime", e))?;
     let body = move || {
         runtime.block_on(serving::serve(startup, ready, stopped));
         // Aborts calls that have not ended.
@@ -147,5 +147,5 @@ fn spawn(
     thread::Builder::new()
         .name("hatchet-engine".to_owned())
         .spawn(body)
-        .map_err(|e| EngineError::system("start the engine's thread", e))
+        .map_err(|e| EngineError::system("starting the engine's thread", e))
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     hatchet::{
         system::{Handshake, HostNames},
-        wire::TenantId,
+        wire::{TenantId, readable_duration},
     },
 };
 
@@ -81,7 +81,7 @@ fn start(startup: Startup) -> Result<Started, EngineError> {
     let resources = Resources { store, folder };
     let driver = Driver::new(state, clock, tenant, options.max_message);
     let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std);
-    let listeners = listeners.collect::<Result<_, _>>().map_err(|e| EngineError::system("listen", e))?;
+    let listeners = listeners.collect::<Result<_, _>>().map_err(|e| EngineError::system("listening", e))?;
     if let Some(folder) = &resources.folder {
         folder.announce(&handshake)?;
     }
@@ -129,7 +129,7 @@ impl Started {
                 drop(stop_serving);
                 tokio::select! {
                     ended = tokio::time::timeout(STOP_TIMEOUT, serving) => if ended.is_err() {
-                        tracing::debug!("calls in progress were aborted {STOP_TIMEOUT:?} after the stop");
+                        tracing::debug!("calls in progress were aborted {} after the stop", readable_duration(STOP_TIMEOUT));
                     },
                     () = &mut persisting => persisting_ended = true,
                 }

@@ -96,7 +96,7 @@ pub(crate) struct NotDurable {
 impl fmt::Display for NotDurable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the embedded engine cannot store changes at the moment: {}", self.why)?;
-        f.write_str(if self.is_executed { "; this call may take effect later" } else { "; this call was not executed" })
+        f.write_str(if self.is_executed { ". This call may take effect later" } else { ". This call was not executed" })
     }
 }
 
@@ -111,7 +111,7 @@ impl From<NotDurable> for Status {
     }
 }
 
-/// For the driver and its send queues.
+/// Methods for the driver and its send queues.
 impl CommitBarrier {
     /// Sets the batch that contains the latest change.
     pub(crate) fn set_pending(&self, batch: u64) {
@@ -169,7 +169,7 @@ impl CommitBarrier {
     }
 }
 
-/// For the writer.
+/// Methods for the writer.
 impl CommitBarrier {
     /// Records that a batch, and with it all earlier ones, is written.
     pub(crate) fn commit(&self, batch: u64) {

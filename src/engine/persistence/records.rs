@@ -157,7 +157,6 @@ pub(crate) struct TaskRecord {
     pub(crate) finish_seq: u64,
 }
 
-/// The history of a task.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TaskHistoryRecord {
     /// [`HistoryEventRecord`]s, each prefixed with its length, so that they are decoded only on demand.
@@ -235,7 +234,6 @@ pub(crate) struct ClaimRecord {
     pub(crate) until: u64,
 }
 
-/// A worker.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WorkerRecord {
     #[prost(message, optional, tag = "1")]
@@ -341,7 +339,6 @@ pub(crate) struct ScheduleRecord {
     pub(crate) run: Option<Id>,
 }
 
-/// A cron.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct CronRecord {
     #[prost(message, optional, tag = "1")]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 /// A table of the database; one for each kind of value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Table {
-    /// Versions of workflows.
     Versions,
     Runs,
     Tasks,
@@ -14,7 +13,7 @@ pub(crate) enum Table {
     /// Idempotency keys.
     Claims,
     Workers,
-    /// Log lines.
+    /// Log lines of tasks.
     Lines,
     Events,
     Schedules,

@@ -1,8 +1,9 @@
-//! Writing one batch, with retries.
+//! Writes a batch, retrying until it succeeds.
 
 use std::time::{Duration, Instant};
 
 use super::{barrier::CommitBarrier, row::Batch, store::Store};
+use crate::hatchet::wire::readable_duration;
 
 /// Delay before the first retry: 50 ms, so that a short fault delays responses little.
 const INITIAL_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -29,16 +30,16 @@ pub(crate) async fn write_batch(
         let Err((returned, error)) = store.write(batch).await else { break };
         let is_new = barrier.report_failure(&format!("{path}: {error}"));
         if error.is_final() {
-            tracing::error!("{path}: {error}");
+            tracing::error!("writing {path} failed: {error}");
             return false;
         }
         batch = returned;
         has_failed = true;
         if is_new {
-            tracing::error!("cannot write {path}: {error}; no change is acknowledged until it can be written again");
+            tracing::error!("writing {path} failed: {error}. No change is acknowledged until it can be written again");
         }
         if is_stopping() && start.elapsed() > STOP_TIMEOUT {
-            tracing::error!("{path} cannot be written: changes that were not acknowledged are lost");
+            tracing::error!("writing {path} failed at the stop: changes that were not acknowledged are lost");
             return false;
         }
         tokio::time::sleep(delay).await;
@@ -46,7 +47,7 @@ pub(crate) async fn write_batch(
     }
     barrier.commit(number);
     if has_failed {
-        tracing::warn!("{path} is written again, after {:.1} s", start.elapsed().as_secs_f64());
+        tracing::warn!("{path} is written again, after {}", readable_duration(start.elapsed()));
     }
     true
 }

@@ -28,7 +28,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{Event, State, Timestamp, metadata::PairFilter},
-        validate::filter::{metadata_pair, status},
+        validate::filter::{parse_metadata_pair, parse_status},
     },
     hatchet::wire::RunStatus,
 };
@@ -60,9 +60,9 @@ impl Filter {
             "since" => self.since = Some(query::time(key, &value)?),
             "until" => self.until = Some(query::time(key, &value)?),
             "workflowIds" => self.workflows.push(query::parse(key, &value)?),
-            "workflowRunStatuses" => self.statuses.push(status(&value)?),
+            "workflowRunStatuses" => self.statuses.push(parse_status(&value)?),
             "eventIds" => self.ids.push(query::parse(key, &value)?),
-            "additionalMetadata" => self.metadata.add(metadata_pair(&value)?),
+            "additionalMetadata" => self.metadata.add(parse_metadata_pair(&value)?),
             "scopes" => self.scopes.push(value),
             other => return Err(query::unknown(other)),
         }

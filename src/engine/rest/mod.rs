@@ -36,7 +36,6 @@ mod workflows;
 
 pub(super) use error::ApiError;
 
-/// All routes.
 pub(super) fn routes(driver: Arc<Driver>) -> Router {
     Router::new()
         .merge(workers::routes())

@@ -29,7 +29,9 @@ use crate::{
     engine::{
         driver::Driver,
         state::{Capacity, RunFilter, State, Task, Triggered},
-        validate::{definition::workflow_config, filter::status, template::template, trigger},
+        validate::{
+            definition::workflow_config, filter::parse_status, template::validate_template, trigger::validate_item,
+        },
     },
     hatchet::wire::{RunId, excerpt},
 };
@@ -77,9 +79,9 @@ async fn trigger_run(
     let input = object_text("input", request.input)?.unwrap_or_default();
     let metadata = object_text("additionalMetadata", request.additional_metadata)?;
     let max = driver.max_message;
-    let template = template(&request.workflow_name, &input, metadata.as_deref(), request.priority, max)?;
+    let template = validate_template(&request.workflow_name, &input, metadata.as_deref(), request.priority, max)?;
     let version = driver.apply(|state, _| state.version_of(&request.workflow_name).cloned());
-    let item = trigger::item(template, None, version.as_deref())?;
+    let item = validate_item(template, None, version.as_deref())?;
     driver
         .add(Capacity::Runs, |state, now| match state.trigger(vec![item], now)?[..] {
             [Triggered::New(id) | Triggered::Existing(id)] => {
@@ -152,7 +154,7 @@ impl ListQuery {
             let filter = &mut parsed.filter;
             match key.as_str() {
                 "offset" | "limit" => parsed.page.set(&key, &value)?,
-                "statuses" => filter.statuses.push(status(&value)?),
+                "statuses" => filter.statuses.push(parse_status(&value)?),
                 "additional_metadata_operator" => filter.all_pairs = requires_all_pairs(&value)?,
                 "include_payloads" => parsed.include_payloads = query::parse(&key, &value)?,
                 "only_tasks" => parsed.only_tasks = query::parse(&key, &value)?,

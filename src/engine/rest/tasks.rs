@@ -24,7 +24,7 @@ use crate::{
     engine::{
         driver::Driver,
         state::{ClockReading, LogLine, RunFilter, State, Timestamp},
-        validate::filter::{metadata_pair, status},
+        validate::filter::{parse_metadata_pair, parse_status},
     },
     hatchet::wire::RunId,
 };
@@ -192,9 +192,9 @@ fn run_filter(filter: Filter) -> Result<RunFilter, ApiError> {
     Ok(RunFilter {
         since: Some(query::time("since", &since)?),
         until: filter.until.map(|text| query::time("until", &text)).transpose()?,
-        statuses: statuses.iter().map(|name| status(name)).collect::<Result<_, _>>()?,
+        statuses: statuses.iter().map(|name| parse_status(name)).collect::<Result<_, _>>()?,
         workflows: filter.workflow_ids.unwrap_or_default(),
-        metadata: metadata.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?,
+        metadata: metadata.iter().map(|pair| parse_metadata_pair(pair)).collect::<Result<_, _>>()?,
         ..RunFilter::default()
     })
 }

@@ -18,8 +18,8 @@
 //!   skips BACK-OFF.
 //! - Failed attempts and lost workers have separate budgets, as losing a worker is not the task's fault. `Replayed`
 //!   starts the next attempt with full budgets.
-//! - An event without an arrow from the current stage is ignored: a worker's report about an attempt that has ended is
-//!   acknowledged and changes nothing.
+//! - An event without an arrow from the current stage is ignored: a worker's report about an attempt that has finished
+//!   is acknowledged and changes nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -84,7 +84,7 @@ pub(crate) enum AttemptEvent {
     Released,
     /// The task is an on-failure task, and no task failed.
     Skipped,
-    /// A parent has ended without an output.
+    /// A parent has finished without an output.
     ParentLost,
     /// The scheduler found a worker.
     Assigned,
@@ -128,7 +128,6 @@ pub(crate) enum Transition {
     Restart,
     /// Ends as completed.
     Complete,
-    /// Ends as failed.
     Fail,
     /// Ends as cancelled.
     Cancel,

@@ -25,9 +25,9 @@ pub(crate) enum TaskEvent {
     Created,
     /// The task streamed a chunk.
     Chunk { text: Arc<str>, index: Option<i64> },
-    /// An attempt ended with an output.
+    /// An attempt finished with an output.
     Completed(Arc<str>),
-    /// An attempt ended with an error, whether or not another attempt follows.
+    /// An attempt finished with an error, whether or not another attempt follows.
     Failed(Arc<str>),
     /// The task was cancelled.
     Cancelled,

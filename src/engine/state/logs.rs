@@ -16,11 +16,11 @@ use crate::{
 /// The levels of log lines.
 pub(crate) const LEVELS: [&str; 4] = ["DEBUG", "INFO", "WARN", "ERROR"];
 
-/// Lines retained for each task. Our choice: more than a person reads, and a task that logs in a loop does not displace
-/// the lines of all other tasks.
+/// Lines retained for each task. Not a limit of Hatchet: more than a person reads, and a task that logs in a loop does
+/// not displace the lines of all other tasks.
 const MAX_LINES_PER_TASK: usize = 1000;
 
-/// Bytes retained for all tasks: 64 MiB, our choice.
+/// Bytes retained for all tasks: 64 MiB, not a limit of Hatchet.
 const MAX_BYTES: usize = 64 << 20;
 
 /// A log line of a task.
@@ -29,7 +29,7 @@ pub(crate) struct LogLine {
     pub(crate) task: RunId,
     pub(crate) at: Timestamp,
     pub(crate) message: String,
-    /// One of [`LEVELS`].
+    /// One of [`LEVELS`], as on the wire.
     pub(crate) level: &'static str,
     /// A JSON object, or empty.
     pub(crate) metadata: String,

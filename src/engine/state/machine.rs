@@ -32,7 +32,7 @@ pub(crate) enum Capacity {
     Workers,
 }
 
-/// Memory beyond the limit that only workers and workflows may use: 64 MiB, our choice.
+/// Memory beyond the limit that only workers and workflows may use: 64 MiB, not a limit of Hatchet.
 const WORKER_RESERVE: usize = 64 << 20;
 
 /// The state of an engine.
@@ -62,8 +62,8 @@ pub(crate) struct State {
 /// stack and every decision is based on a consistent state.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// Tasks that have ended, for their runs and dependent tasks.
-    pub(super) ended_tasks: VecDeque<RunId>,
+    /// Tasks that have finished, for their runs and dependent tasks.
+    pub(super) finished_tasks: VecDeque<RunId>,
     /// Workers that have free slots again.
     pub(super) freed_workers: Vec<WorkerId>,
     /// Queues that were empty and have a task now.

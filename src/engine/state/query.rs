@@ -51,7 +51,6 @@ impl State {
         self.runs.rest_status(run)
     }
 
-    /// All workers by id.
     pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
         self.workers.iter()
     }

@@ -33,7 +33,7 @@ use crate::{
     hatchet::wire::{RunId, WorkerId},
 };
 
-/// Maximum delay of a timer under load: 1 s, our choice. A longer delay means that the engine was stopped.
+/// Maximum delay of a timer under load: 1 s. A longer delay means that the engine was suspended.
 const MAX_TIMER_DELAY: Duration = Duration::from_secs(1);
 
 /// A validated registration of a worker.
@@ -73,7 +73,7 @@ pub(crate) struct StreamId(pub(crate) u64);
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) name: String,
-    /// Sorted.
+    /// In ascending order, so that equal sets are equal lists.
     pub(crate) actions: Vec<Arc<str>>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) labels: BTreeMap<String, Label>,
@@ -159,7 +159,6 @@ impl Workers {
         self.workers.get_mut_untracked(&id)
     }
 
-    /// All workers by id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
         self.workers.iter().map(|(id, worker)| (*id, worker))
     }
@@ -180,7 +179,6 @@ impl Workers {
         self.workers.remove(&id)
     }
 
-    /// The worker of a stream.
     pub(crate) fn of_stream(&self, stream: StreamId) -> Option<WorkerId> {
         self.streams.get(&stream).copied()
     }
@@ -247,8 +245,8 @@ impl Workers {
 
 /// Leases.
 impl Workers {
-    /// Sets the timer that checks a worker's lease, unless an earlier check is set. A heartbeat therefore moves no timer;
-    /// each check sets the next one.
+    /// Sets the timer that checks a worker's lease, unless an earlier check is set. A heartbeat therefore moves no
+    /// timer; each check sets the next one.
     pub(crate) fn arm_lease(&mut self, id: WorkerId, timers: &mut MonotonicTimers, timings: &Timings) {
         let Some(worker) = self.workers.get_mut_untracked(&id) else { return };
         let at = worker.lease_start.plus(timings.worker_lease);
@@ -276,7 +274,8 @@ impl Workers {
         let lost = worker.running.values().copied().collect();
         let should_remove = worker.streams.is_empty() && silence >= timings.worker_removal;
         if !should_remove {
-            // At least the duration of a lease, so that an expired worker with an open stream is not checked in a busy loop.
+            // At least the duration of a lease, so that an expired worker with an open stream is not checked in a busy
+            // loop.
             let next = timings.worker_lease.max(timings.worker_removal.saturating_sub(silence));
             worker.timer = Some(timers.set(now.plus(next), Timer::Worker(id)));
         }
@@ -294,8 +293,8 @@ impl Workers {
         }
     }
 
-    /// Renews all leases if this check is late by an interval or more, as the engine itself was stopped then. A task of a
-    /// worker that was lost in the meantime is requeued one lease later.
+    /// Renews all leases if this check is late by an interval or more, as the engine itself was stopped then. A task of
+    /// a worker that was lost in the meantime is requeued one lease later.
     pub(crate) fn self_check(&mut self, now: ClockReading, timings: &Timings) {
         let interval = self_check_interval(timings);
         if now.since(self.next_self_check) >= interval.max(MAX_TIMER_DELAY) {

@@ -219,7 +219,7 @@ async fn locked_database_error_names_the_remedy() {
     let other = rusqlite::Connection::open(dir.path().join("engine.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let message = Engine::start(options(dir.path())).await.unwrap_err().to_string();
-    assert!(message.ends_with("database is locked: close the program that has it locked"), "{message}");
+    assert!(message.ends_with("database is locked. Close the program that has it locked"), "{message}");
     other.execute_batch("COMMIT").unwrap();
     start(options(dir.path())).await.0.stop().await;
 }

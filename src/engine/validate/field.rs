@@ -14,7 +14,7 @@ pub(super) fn not_a_name(text: &str) -> String {
 }
 
 /// A priority: 1 to 3, if there is one.
-pub(super) fn priority(given: Option<i32>) -> Result<Option<i32>, Invalid> {
+pub(super) fn validate_priority(given: Option<i32>) -> Result<Option<i32>, Invalid> {
     match given {
         Some(n) if !(1..=3).contains(&n) => {
             Err(Invalid::request(&format!("priority must be between 1 and 3, got {n}")))
@@ -24,26 +24,26 @@ pub(super) fn priority(given: Option<i32>) -> Result<Option<i32>, Invalid> {
 }
 
 /// Parses the id of a worker.
-pub(crate) fn worker_id(text: &str) -> Result<WorkerId, Invalid> {
+pub(crate) fn parse_worker_id(text: &str) -> Result<WorkerId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid worker ID format: {}", excerpt(text))))
 }
 
 /// Parses the id of a task run in a step event.
-pub(crate) fn reported_task_id(text: &str) -> Result<RunId, Invalid> {
+pub(crate) fn parse_reported_task_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid task external run id {}: it is not a UUID", excerpt(text))))
 }
 
 /// Parses the id of a task run in all calls except step events.
-pub(crate) fn task_id(text: &str) -> Result<RunId, Invalid> {
+pub(crate) fn parse_task_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new("task external run id is not a valid uuid"))
 }
 
 /// Parses the id of a run or task in calls that act on both.
-pub(crate) fn external_id(text: &str) -> Result<RunId, Invalid> {
+pub(crate) fn parse_external_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new("invalid external id"))
 }
 
 /// Parses the id of the run of a subscription to events.
-pub(crate) fn workflow_run_id(text: &str) -> Result<RunId, Invalid> {
+pub(crate) fn parse_workflow_run_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid workflow run id {}", excerpt(text))))
 }

@@ -1,6 +1,6 @@
 //! Filters by status, time, workflow and metadata.
 
-use super::{error::Invalid, field::external_id};
+use super::{error::Invalid, field::parse_external_id};
 use crate::{
     engine::state::{RunFilter, Timestamp},
     hatchet::wire::{RunId, RunStatus, excerpt, proto::v1::TasksFilter},
@@ -10,14 +10,13 @@ use crate::{
 pub(crate) enum RunSelection {
     /// The runs and tasks with these ids.
     Ids(Vec<RunId>),
-    /// All runs that match this filter.
     Filter(RunFilter),
 }
 
 /// Validates the selection of a call: either ids or a filter.
-pub(crate) fn run_selection(ids: &[String], filter: Option<TasksFilter>) -> Result<RunSelection, Invalid> {
+pub(crate) fn validate_selection(ids: &[String], filter: Option<TasksFilter>) -> Result<RunSelection, Invalid> {
     let Some(filter) = filter else {
-        return Ok(RunSelection::Ids(ids.iter().map(|id| external_id(id)).collect::<Result<_, _>>()?));
+        return Ok(RunSelection::Ids(ids.iter().map(|id| parse_external_id(id)).collect::<Result<_, _>>()?));
     };
     if !ids.is_empty() {
         return Err(Invalid::new("cannot provide both external ids and filter"));
@@ -26,15 +25,15 @@ pub(crate) fn run_selection(ids: &[String], filter: Option<TasksFilter>) -> Resu
     Ok(RunSelection::Filter(RunFilter {
         since: filter.since.as_ref().map(Timestamp::from_wire),
         until: filter.until.as_ref().map(Timestamp::from_wire),
-        statuses: filter.statuses.iter().map(|name| status(name)).collect::<Result<_, _>>()?,
+        statuses: filter.statuses.iter().map(|name| parse_status(name)).collect::<Result<_, _>>()?,
         workflows: filter.workflow_ids.iter().map(workflow).collect::<Result<_, _>>()?,
-        metadata: filter.additional_metadata.iter().map(|pair| metadata_pair(pair)).collect::<Result<_, _>>()?,
+        metadata: filter.additional_metadata.iter().map(|pair| parse_metadata_pair(pair)).collect::<Result<_, _>>()?,
         ..RunFilter::default()
     }))
 }
 
 /// Parses a pair of a metadata filter, `key:value`.
-pub(crate) fn metadata_pair(text: &str) -> Result<(String, String), Invalid> {
+pub(crate) fn parse_metadata_pair(text: &str) -> Result<(String, String), Invalid> {
     let (key, value) = text
         .split_once(':')
         .ok_or_else(|| Invalid::new(format!("invalid additional metadata filter: {}", excerpt(text))))?;
@@ -42,15 +41,15 @@ pub(crate) fn metadata_pair(text: &str) -> Result<(String, String), Invalid> {
 }
 
 /// Parses a pair of a metadata filter of schedules and crons, where a real engine refuses a second colon.
-pub(crate) fn metadata_pair_of_template(text: &str) -> Result<(String, String), Invalid> {
-    metadata_pair(text)
+pub(crate) fn parse_template_metadata_pair(text: &str) -> Result<(String, String), Invalid> {
+    parse_metadata_pair(text)
         .ok()
         .filter(|(_, value)| !value.contains(':'))
         .ok_or_else(|| Invalid::new("Additional metadata filters must be in the format key:value."))
 }
 
 /// Parses the name of a status.
-pub(crate) fn status(name: &str) -> Result<RunStatus, Invalid> {
+pub(crate) fn parse_status(name: &str) -> Result<RunStatus, Invalid> {
     RunStatus::from_name(name).ok_or_else(|| {
         Invalid::new(format!(
             "invalid status {}: use QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED or EVICTED",

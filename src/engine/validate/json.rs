@@ -16,18 +16,18 @@ const ENVELOPE: usize = 8192;
 /// Replaces an error that is too large for a message; the text of a real engine.
 pub(crate) const ERROR_TOO_LARGE: &str = "Error is too large to send over the Hatchet stream.";
 
-/// An input: an object unchanged, any other JSON value as `null`.
-pub(super) fn input(text: &str, max_message: usize) -> Result<Arc<str>, Invalid> {
-    Ok(object(text, "payload", max_message)?.unwrap_or("null").into())
+/// Returns a run input: an object unchanged, any other JSON value as `null`.
+pub(super) fn validate_input(text: &str, max_message: usize) -> Result<Arc<str>, Invalid> {
+    Ok(parse_object(text, "payload", max_message)?.unwrap_or("null").into())
 }
 
-/// Metadata: an object unchanged, any other JSON value as an empty object.
-pub(super) fn metadata(text: Option<&str>, max_message: usize) -> Result<Arc<str>, Invalid> {
-    Ok(object(text.unwrap_or_default(), "additionalMetadata", max_message)?.unwrap_or("{}").into())
+/// Returns metadata: an object unchanged, any other JSON value as an empty object.
+pub(super) fn validate_metadata(text: Option<&str>, max_message: usize) -> Result<Arc<str>, Invalid> {
+    Ok(parse_object(text.unwrap_or_default(), "additionalMetadata", max_message)?.unwrap_or("{}").into())
 }
 
 /// The text of a JSON object without the space around it; `None` for an empty text or another JSON value.
-fn object<'a>(text: &'a str, field: &str, max_message: usize) -> Result<Option<&'a str>, Invalid> {
+fn parse_object<'a>(text: &'a str, field: &str, max_message: usize) -> Result<Option<&'a str>, Invalid> {
     if text.len() + ENVELOPE > max_message {
         return Err(Invalid::too_large(format!(
             "{field} of {} bytes is over the limit of {} (the largest message less its envelope): pass a reference \
@@ -39,12 +39,12 @@ fn object<'a>(text: &'a str, field: &str, max_message: usize) -> Result<Option<&
     if text.is_empty() {
         return Ok(None);
     }
-    let raw = value(text, field).map_err(|error| Invalid::request(&error))?;
+    let raw = parse_value(text, field).map_err(|error| Invalid::request(&error))?;
     Ok(Some(raw).filter(|raw| raw.starts_with('{')))
 }
 
 /// The text of a JSON value without the space around it, unless a real engine could not store it.
-fn value<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
+fn parse_value<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|_| format!("invalid json in field `{field}`"))?;
     if has_nul(text) {
         return Err(format!("encoded jsonb contains invalid null character \\u0000 in field `{field}`"));
@@ -52,8 +52,8 @@ fn value<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
     Ok(raw.get())
 }
 
-/// An output. If it is invalid, the task's attempt fails with the returned error.
-pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String> {
+/// Returns an output. If it is invalid, the task's attempt fails with the returned error.
+pub(super) fn validate_output(text: &str, max_message: usize) -> Result<Arc<str>, String> {
     if text.len() + ENVELOPE > max_message {
         return Err(format!(
             "output of {} bytes is over the limit of {}: return a reference instead",
@@ -62,13 +62,13 @@ pub(super) fn output(text: &str, max_message: usize) -> Result<Arc<str>, String>
         ));
     }
     if !text.is_empty() {
-        value(text, "taskOutput")?;
+        parse_value(text, "taskOutput")?;
     }
     Ok(text.into())
 }
 
 /// A task's error text, replaced or escaped if it cannot be sent to clients.
-pub(super) fn error_text(text: &str, max_message: usize) -> Arc<str> {
+pub(super) fn sendable_error_text(text: &str, max_message: usize) -> Arc<str> {
     if text.len() + ENVELOPE > max_message {
         ERROR_TOO_LARGE.into()
     } else if has_nul(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn object_is_unchanged_and_other_input_is_null() {
-        let checked = |text: &str| input(text, MAX).map(|text| text.to_string()).map_err(|e| e.kind());
+        let checked = |text: &str| validate_input(text, MAX).map(|text| text.to_string()).map_err(|e| e.kind());
         let odd = r#"{"n":9007199254740993, "f":1.0,"é":"<>&","n":1}"#;
         assert_eq!(checked(&format!(" {odd}\n")), Ok(odd.into()));
         for other in ["", "[]", "\"x\"", "null", "1"] {
@@ -101,23 +101,23 @@ mod tests {
             assert_eq!(checked(bad), Err(InvalidKind::Field), "{bad}");
         }
         assert_eq!(checked(&format!("{{\"a\":\"{}\"}}", "x".repeat(MAX))), Err(InvalidKind::TooLarge));
-        assert_eq!(&*metadata(None, MAX).unwrap(), "{}");
-        assert_eq!(&*metadata(Some("[1]"), MAX).unwrap(), "{}");
+        assert_eq!(&*validate_metadata(None, MAX).unwrap(), "{}");
+        assert_eq!(&*validate_metadata(Some("[1]"), MAX).unwrap(), "{}");
     }
 
     #[test]
     fn output_must_be_json_that_fits_a_message() {
-        assert_eq!(output("", MAX).as_deref(), Ok(""));
-        assert_eq!(output("[1]", MAX).as_deref(), Ok("[1]"));
-        assert_eq!(output("{", MAX), Err("invalid json in field `taskOutput`".into()));
-        assert!(output(r#""\u0000""#, MAX).unwrap_err().contains("null character"));
-        assert!(output(&format!("\"{}\"", "x".repeat(MAX)), MAX).unwrap_err().contains("reference"));
+        assert_eq!(validate_output("", MAX).as_deref(), Ok(""));
+        assert_eq!(validate_output("[1]", MAX).as_deref(), Ok("[1]"));
+        assert_eq!(validate_output("{", MAX), Err("invalid json in field `taskOutput`".into()));
+        assert!(validate_output(r#""\u0000""#, MAX).unwrap_err().contains("null character"));
+        assert!(validate_output(&format!("\"{}\"", "x".repeat(MAX)), MAX).unwrap_err().contains("reference"));
     }
 
     proptest! {
         #[test]
         fn any_text_is_accepted_or_refused(text in ".*") {
-            let _ = (input(&text, MAX), metadata(Some(&text), MAX), output(&text, MAX));
+            let _ = (validate_input(&text, MAX), validate_metadata(Some(&text), MAX), validate_output(&text, MAX));
         }
     }
 }

@@ -22,8 +22,8 @@ pub(crate) struct NewLogLine {
 }
 
 /// Validates a log line.
-pub(crate) fn log_line(line: PutLogRequest, max_message: usize) -> Result<NewLogLine, Invalid> {
-    let task = field::task_id(&line.task_run_external_id)?;
+pub(crate) fn validate_log_line(line: PutLogRequest, max_message: usize) -> Result<NewLogLine, Invalid> {
+    let task = field::parse_task_id(&line.task_run_external_id)?;
     let length = line.message.chars().take(MAX_CHARS + 1).count();
     if length == 0 || length > MAX_CHARS {
         return Err(Invalid::request(&format!("a log message must have 1 to {MAX_CHARS} characters")));
@@ -35,7 +35,7 @@ pub(crate) fn log_line(line: PutLogRequest, max_message: usize) -> Result<NewLog
         Some("ERROR") => "ERROR",
         Some(_) => return Err(Invalid::request("the level must be DEBUG, INFO, WARN or ERROR")),
     };
-    let metadata = json::metadata(Some(&line.metadata), max_message)?;
+    let metadata = json::validate_metadata(Some(&line.metadata), max_message)?;
     if !line.metadata.trim_start().starts_with('{') && !line.metadata.is_empty() {
         return Err(Invalid::request("the metadata of a log line must be a JSON object"));
     }

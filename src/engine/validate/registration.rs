@@ -21,7 +21,7 @@ use crate::{
 const DEFAULT_SLOTS: i64 = 100;
 
 /// Validates a registration. `in_process` marks a worker in the engine's own process.
-pub(crate) fn registration(from: WorkerRegisterRequest, in_process: bool) -> Result<Registration, Invalid> {
+pub(crate) fn validate_registration(from: WorkerRegisterRequest, in_process: bool) -> Result<Registration, Invalid> {
     if !is_name(&from.worker_name) {
         return Err(Invalid::registration("Name", &not_a_name(&from.worker_name)));
     }
@@ -29,28 +29,28 @@ pub(crate) fn registration(from: WorkerRegisterRequest, in_process: bool) -> Res
         check_language(language)?;
     }
     Ok(Registration {
-        actions: actions(&from.actions)?,
-        slots: slots(from.slots, from.slot_config)?,
+        actions: validate_actions(&from.actions)?,
+        slots: validate_slots(from.slots, from.slot_config)?,
         name: from.worker_name,
-        labels: labels(from.labels).collect(),
-        runtime: from.runtime_info.map(runtime),
+        labels: convert_labels(from.labels).collect(),
+        runtime: from.runtime_info.map(convert_runtime),
         in_process,
     })
 }
 
 /// The labels of a worker.
-pub(crate) fn labels(
+pub(crate) fn convert_labels(
     labels: impl IntoIterator<Item = (String, WorkerLabels)>,
 ) -> impl Iterator<Item = (String, Label)> {
     labels.into_iter().map(|(key, label)| (key, Label { text: label.str_value, number: label.int_value }))
 }
 
-fn runtime(info: RuntimeInfo) -> Runtime {
+fn convert_runtime(info: RuntimeInfo) -> Runtime {
     let RuntimeInfo { sdk_version, language, language_version, os, extra } = info;
     Runtime { sdk_version, language, language_version, os, extra }
 }
 
-fn actions(texts: &[String]) -> Result<Vec<String>, Invalid> {
+fn validate_actions(texts: &[String]) -> Result<Vec<String>, Invalid> {
     let action = |(at, text): (usize, &String)| {
         let action = text.parse::<ActionId>().map_err(|_| {
             Invalid::registration(
@@ -85,7 +85,7 @@ pub(crate) fn language_name(language: i32) -> Option<&'static str> {
 }
 
 /// The slots by type, in the order of the types' names.
-fn slots(count: Option<i32>, by_type: HashMap<String, i32>) -> Result<Vec<(String, i64)>, Invalid> {
+fn validate_slots(count: Option<i32>, by_type: HashMap<String, i32>) -> Result<Vec<(String, i64)>, Invalid> {
     match count {
         Some(_) if !by_type.is_empty() => {
             Err(Invalid::new("either slot_config or slots (deprecated) must be provided, not both"))

@@ -10,19 +10,19 @@ use crate::{
 };
 
 /// Validates the report in a step event.
-pub(crate) fn report(event: &StepActionEvent, max_message: usize) -> Result<AttemptReport, Invalid> {
+pub(crate) fn validate_report(event: &StepActionEvent, max_message: usize) -> Result<AttemptReport, Invalid> {
     let text = event.event_payload.as_str();
     match StepActionEventType::try_from(event.event_type) {
         Ok(StepActionEventType::StepEventTypeStarted | StepActionEventType::StepEventTypeAcknowledged) => {
             Ok(AttemptReport::Acknowledged)
         }
-        Ok(StepActionEventType::StepEventTypeCompleted) => Ok(match json::output(text, max_message) {
+        Ok(StepActionEventType::StepEventTypeCompleted) => Ok(match json::validate_output(text, max_message) {
             Ok(output) => AttemptReport::Completed(output),
             // As in a real engine, an output that cannot be stored fails the attempt, which may be retried.
             Err(error) => AttemptReport::Failed { error: error.into(), may_retry: true },
         }),
         Ok(StepActionEventType::StepEventTypeFailed) => Ok(AttemptReport::Failed {
-            error: json::error_text(text, max_message),
+            error: json::sendable_error_text(text, max_message),
             may_retry: !event.should_not_retry.unwrap_or(false),
         }),
         Ok(StepActionEventType::StepEventTypeCancelled) => Ok(AttemptReport::Cancelled),

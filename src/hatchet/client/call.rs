@@ -3,7 +3,12 @@
 //! Each call returns a builder, which is awaited directly:
 //!
 //! ```no_run
-//! use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+//! use hatchet_quickstart::prelude::*;
+//! # #[derive(Serialize, Deserialize, JsonSchema)]
+//! # struct Input { name: String }
+//! # #[derive(Serialize, Deserialize, JsonSchema)]
+//! # struct Output { message: String }
+//! # const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 //!
 //! # async fn example(client: Client) -> Result<(), RunError> {
 //! let input = Input { name: "Ada".into() };
@@ -34,8 +39,8 @@ use crate::hatchet::{
 impl Client {
     /// Runs a task and waits for its output.
     ///
-    /// Dropping the future stops the wait; the run continues. To limit the wait, wrap the call in `tokio::time::timeout`,
-    /// or use [`Client::run_no_wait`] to keep a reference to the run.
+    /// Dropping the future stops the wait; the run continues. To limit the wait, wrap the call in
+    /// `tokio::time::timeout`, or use [`Client::run_no_wait`] to keep a reference to the run.
     ///
     /// # Errors
     ///
@@ -46,26 +51,27 @@ impl Client {
 
     /// Starts a run, and returns a reference to it when the engine has accepted it.
     ///
-    /// If the response is lost after the request was sent, the client searches the engine's list for the run, for 12 s, or
-    /// up to 72 s while the engine does not respond.
+    /// If the response is lost after the request was sent, the client searches the engine's list for the run, for 12 s,
+    /// or up to 72 s while the engine does not respond.
     ///
     /// # Errors
     ///
     /// By [`ClientError::kind`]:
     ///
-    /// - [`Invalid`](super::ErrorKind::Invalid) if an engine would refuse the input or metadata. Both must be JSON objects
-    ///   without NUL.
+    /// - [`Invalid`](super::ErrorKind::Invalid) if an engine would refuse the input or metadata. Both must be JSON
+    ///   objects without NUL.
     /// - [`TooLarge`](super::ErrorKind::TooLarge) over the message limit, 4 MiB by default.
     /// - [`NotFound`](super::ErrorKind::NotFound) if no task of this name is registered. A real engine may accept the
     ///   trigger and create no run; then the wait for the result fails with this error.
     /// - [`Duplicate`](super::ErrorKind::Duplicate) if an earlier run holds the idempotency key.
-    /// - [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the response was lost and the run was not found. Another trigger
-    ///   may run the task twice.
+    /// - [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the response was lost and the run was not found. Another
+    ///   trigger may run the task twice.
     pub fn run_no_wait<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> RunNoWait<O> {
         RunNoWait { client: self.clone(), name: task.name().to_owned(), item: Item::new(input), output: PhantomData }
     }
 
-    /// Runs a task by a name that is known at run time only, with JSON input and output. Otherwise like [`Client::run`].
+    /// Runs a task by a name that is known at run time only, with JSON input and output. Otherwise like
+    /// [`Client::run`].
     ///
     /// [`Stub::from_name`] does the same for the other calls.
     ///
@@ -152,7 +158,12 @@ pub struct RunManyNoWait<O> {
 /// An input with its own options, for [`Client::run_many`].
 ///
 /// ```no_run
-/// # use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+/// # use hatchet_quickstart::prelude::*;
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { name: String }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { message: String }
+/// # const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 /// # async fn example(client: Client, names: Vec<String>) {
 /// let items = names.into_iter().map(|name| RunItem::new(&Input { name: name.clone() }).metadata("name", name));
 /// let outputs = client.run_many(&STUB, items).await;
@@ -245,7 +256,7 @@ impl<O> RunNoWait<O> {
     /// Returns the errors of [`Client::run_no_wait`].
     pub async fn with_events(mut self) -> Result<(RunRef<O>, RunEvents), ClientError> {
         let id = self.item.trigger_id();
-        let events = self.client.events(StreamSelector::trigger(id)).await?;
+        let events = self.client.events(StreamSelector::trigger(id)).await;
         Ok((self.send().await?, events))
     }
 

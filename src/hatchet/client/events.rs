@@ -1,7 +1,9 @@
 //! Events: each starts a run of every task that has a trigger for its key.
 //!
 //! ```no_run
-//! # use hatchet_quickstart::{hatchet::client::NewEvent, prelude::*, tasks::externally_triggered::Input};
+//! # use hatchet_quickstart::{hatchet::client::NewEvent, prelude::*};
+//! # #[derive(Serialize, Deserialize, JsonSchema)]
+//! # struct Input { name: String }
 //! # async fn example(client: Client) -> Result<(), ClientError> {
 //! let order = Input { name: "Ada".into() };
 //! client.push_event("order:created", &order).scope("eu").metadata("source", "web").await?;

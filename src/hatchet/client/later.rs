@@ -2,7 +2,12 @@
 //!
 //! ```no_run
 //! # use std::time::Duration;
-//! # use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+//! # use hatchet_quickstart::prelude::*;
+//! # #[derive(Serialize, Deserialize, JsonSchema)]
+//! # struct Input { name: String }
+//! # #[derive(Serialize, Deserialize, JsonSchema)]
+//! # struct Output { message: String }
+//! # const STUB: Stub<Input, Output> = Stub::new("greet");
 //! # async fn example(client: Client) -> Result<(), ClientError> {
 //! let input = Input { name: "Ada".into() };
 //! let later = client.schedule(&STUB, &input).after(Duration::from_secs(3600)).metadata("team", "a").await?;

@@ -7,10 +7,16 @@ use crate::hatchet::wire::{Failure, RunId};
 
 /// The error of [`Client::run`](super::Client::run) and [`RunRef::result`](super::RunRef::result).
 ///
-/// "The call failed" and "the run failed" are different variants: after [`RunError::Call`] the run may still be running.
+/// "The call failed" and "the run failed" are different variants: after [`RunError::Call`] the run may still be
+/// running.
 ///
 /// ```no_run
-/// use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+/// use hatchet_quickstart::prelude::*;
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { name: String }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { message: String }
+/// # const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 ///
 /// # async fn example(client: Client) {
 /// match client.run(&STUB, &Input { name: "Ada".into() }).await {
@@ -34,7 +40,7 @@ pub enum RunError {
     #[error("run {run} was cancelled{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     #[non_exhaustive]
     Cancelled {
-        /// The run.
+        /// The id of the run, to find it on the dashboard.
         run: RunId,
         /// The reason, if the engine has recorded one.
         reason: Option<String>,
@@ -43,7 +49,7 @@ pub enum RunError {
     #[error("run {run} completed, but its output does not match the expected type: {reason}")]
     #[non_exhaustive]
     Output {
-        /// The run.
+        /// The id of the run, to find it on the dashboard.
         run: RunId,
         /// The field and the mismatch.
         reason: String,
@@ -62,7 +68,7 @@ impl RunFailure {
         Self { run, text }
     }
 
-    /// The run.
+    /// Returns the id of the failed run.
     pub fn run(&self) -> RunId {
         self.run
     }

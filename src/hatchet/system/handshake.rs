@@ -20,11 +20,11 @@ pub(crate) const HANDSHAKE_FILE: &str = "handshake.json";
 
 /// The failure of a search for an engine in a folder.
 #[derive(Debug, thiserror::Error)]
-#[error("finding the engine failed: cannot {action} {}: {}", path.display(), OsError(cause))]
+#[error("finding the engine failed: {operation} {} failed: {}", path.display(), OsError(cause))]
 #[non_exhaustive]
 pub struct FindError {
-    /// The action that failed, such as `read`.
-    pub action: &'static str,
+    /// The operation that failed, such as `reading`.
+    pub operation: &'static str,
     /// The folder or file.
     pub path: PathBuf,
     /// The cause. The error's text contains it, so it is not its `source()`.
@@ -49,7 +49,8 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] for a file that another user may have written, or whose content is not a handshake.
+    /// [`io::ErrorKind::InvalidData`] for a file that another user may have written, or whose content is not a
+    /// handshake.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         match private_file::read(path, MAX_BYTES) {
             Ok(content) => {
@@ -61,18 +62,18 @@ impl Handshake {
         }
     }
 
-    /// Finds the engine that runs on a folder. `None` if no process holds the folder's lock, or the process with the lock is
-    /// not serving yet. A file that a killed engine left behind is ignored.
+    /// Finds the engine that runs on a folder. `None` if no process holds the folder's lock, or the process with the
+    /// lock is not serving yet. A file that a killed engine left behind is ignored.
     ///
     /// # Errors
     ///
     /// [`FindError`] if the folder or a file in it cannot be read, or another user may have written it.
     pub fn find(folder: &Path) -> Result<Option<Self>, FindError> {
-        let failed = |action, path: &Path, cause| FindError { action, path: path.to_owned(), cause };
+        let failed = |operation, path: &Path, cause| FindError { operation, path: path.to_owned(), cause };
         let is_missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
         match private_file::check_folder(folder) {
             Err(e) if is_missing(&e) => return Ok(None),
-            Err(e) => return Err(failed("use the data folder", folder, e)),
+            Err(e) => return Err(failed("using the data folder", folder, e)),
             Ok(()) => {}
         }
         let lock = folder.join(LOCK_FILE);
@@ -80,16 +81,16 @@ impl Handshake {
             Ok(file) => match file.try_lock_shared() {
                 Ok(()) => false,
                 Err(TryLockError::WouldBlock) => true,
-                Err(TryLockError::Error(e)) => return Err(failed("open", &lock, e)),
+                Err(TryLockError::Error(e)) => return Err(failed("opening", &lock, e)),
             },
             Err(e) if is_missing(&e) => false,
-            Err(e) => return Err(failed("open", &lock, e)),
+            Err(e) => return Err(failed("opening", &lock, e)),
         };
         if !is_locked {
             return Ok(None);
         }
         let file = folder.join(HANDSHAKE_FILE);
-        Self::read(&file).map_err(|e| failed("read", &file, e))
+        Self::read(&file).map_err(|e| failed("reading", &file, e))
     }
 }
 

@@ -11,8 +11,8 @@ use http::{HeaderMap, Uri, header};
 pub(crate) enum HostNames {
     /// `localhost`, names below it, 127.0.0.0/8 and `[::1]`.
     Loopback,
-    /// These and any IP address, for a server that listens on more than the loopback interface. Other domain names are
-    /// excluded, since their owners can let them resolve to any address.
+    /// The names of [`Self::Loopback`] and any IP address, for a server that listens on more than the loopback
+    /// interface. Other domain names are excluded, since their owners can let them resolve to any address.
     Addresses,
 }
 
@@ -23,8 +23,8 @@ impl HostNames {
         if bound.is_loopback() { Self::Loopback } else { Self::Addresses }
     }
 
-    /// Whether the request contains a host name, and only accepted ones. HTTP/2 has the name in the URI, HTTP/1 in the header.
-    /// A request with two headers does not match, since programs differ in the header that they use.
+    /// Whether the request contains a host name, and only accepted ones. HTTP/2 has the name in the URI, HTTP/1 in the
+    /// header. A request with two headers does not match, since programs differ in the header that they use.
     pub(crate) fn match_request(self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (host, second) = (hosts.next(), hosts.next());

@@ -1,9 +1,9 @@
 //! Files with secrets. They are created for their owner only, and read only if no other user can have written them.
 //!
 //! Another user may have prepared an engine's folder, for example below `/tmp`. With a signing key that another user
-//! placed there, that user could create tokens that this process accepts. A hard link would expose this process's secrets
-//! under another user's permissions. So each file is checked after it was opened, on its descriptor, which a later rename
-//! or replacement of the path does not affect:
+//! placed there, that user could create tokens that this process accepts. A hard link would expose this process's
+//! secrets under another user's permissions. So each file is checked after it was opened, on its descriptor, which a
+//! later rename or replacement of the path does not affect:
 //!
 //! - it is a regular file (a FIFO would block the reader),
 //! - this process's user owns it,
@@ -24,7 +24,7 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Untrusted {
     /// It is a symbolic link, which is not followed.
-    Link,
+    SymbolicLink,
     /// It is not a regular file, but a folder, a FIFO, a socket or a device.
     NotAFile,
     /// Another user owns it.
@@ -36,7 +36,7 @@ pub(crate) enum Untrusted {
     },
     /// It has this number of hard links instead of one.
     Links(u64),
-    /// Other users can write to it. Holds its mode.
+    /// Other users can write to it. Contains its mode.
     Writable(u32),
     /// It is larger than this limit, in bytes.
     TooLarge(usize),
@@ -45,7 +45,7 @@ pub(crate) enum Untrusted {
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Link => write!(f, "it is a symbolic link, which is not followed. Use the path of its target"),
+            Self::SymbolicLink => write!(f, "it is a symbolic link, which is not followed. Use the path of its target"),
             Self::NotAFile => write!(f, "it is not a regular file. Remove it, or choose another folder"),
             Self::Owner { owner, user } => write!(
                 f,
@@ -85,8 +85,8 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     open_checked(path, OpenOptions::new().read(true))
 }
 
-/// Opens a file for reading and writing, and checks it. Creates a missing file for its owner only, and makes an existing
-/// file private if other users can read it.
+/// Opens a file for reading and writing, and checks it. Creates a missing file for its owner only, and makes an
+/// existing file private if other users can read it.
 pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -101,8 +101,8 @@ pub(crate) fn secure(path: &Path) -> io::Result<()> {
     make_private(&open(path)?)
 }
 
-/// Creates an empty file for its owner only. Removes an existing file of that name first, which another process may have
-/// opened or linked.
+/// Creates an empty file for its owner only. Removes an existing file of that name first, which another process may
+/// have opened or linked.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -122,8 +122,8 @@ pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Replaces a file atomically: a reader gets either the old or the new content. `draft` is a path in the same folder that
-/// only this writer uses.
+/// Replaces a file atomically: a reader gets either the old or the new content. `draft` is a path in the same folder
+/// that only this writer uses.
 pub(crate) fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()> {
     let write = || {
         let mut out = create(draft)?;
@@ -141,7 +141,7 @@ pub(crate) fn replace(path: &Path, draft: &Path, content: &str) -> io::Result<()
 pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_symlink() {
-        return Err(Untrusted::Link.into());
+        return Err(Untrusted::SymbolicLink.into());
     }
     if !metadata.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -153,7 +153,7 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
 fn open_checked(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // Reports the usual cases. The flags below cover a path that is replaced after this check.
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => return Err(Untrusted::Link.into()),
+        Ok(found) if found.is_symlink() => return Err(Untrusted::SymbolicLink.into()),
         Ok(found) if !found.is_file() => return Err(Untrusted::NotAFile.into()),
         Ok(_) | Err(_) => {}
     }
@@ -233,7 +233,7 @@ mod tests {
         (dir, file)
     }
 
-    /// The reason for which each function that opens an existing file rejects this file.
+    /// The reason for which each function that opens an existing file refuses this file.
     fn refusal(file: &Path) -> Untrusted {
         let reasons = [read(file, LIMIT).err(), open(file).err(), secure(file).err(), open_or_create(file).err()];
         let reasons = reasons.map(|error| Untrusted::of(&error.unwrap()).unwrap());
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn file_over_the_limit_is_rejected() {
+    fn file_over_the_limit_is_refused() {
         let (_dir, file) = folder();
         assert_eq!(Untrusted::of(&read(&file, 2).unwrap_err()), Some(Untrusted::TooLarge(2)));
         // A sparse file. Reading all of it would take 4 GiB of memory.
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn special_file_is_rejected_without_blocking() {
+    fn special_file_is_refused_without_blocking() {
         let (dir, file) = folder();
         fs::remove_file(&file).unwrap();
         make_fifo(&file);
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(refusal(dir.path()), Untrusted::NotAFile);
         let link = dir.path().join("link");
         symlink(&file, &link).unwrap();
-        assert_eq!(refusal(&link), Untrusted::Link);
+        assert_eq!(refusal(&link), Untrusted::SymbolicLink);
     }
 
     #[test]
@@ -289,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn hard_linked_file_is_rejected() {
+    fn hard_linked_file_is_refused() {
         let (dir, file) = folder();
         fs::hard_link(&file, dir.path().join("elsewhere")).unwrap();
         assert_eq!(refusal(&file), Untrusted::Links(2));
     }
 
     #[test]
-    fn file_writable_by_others_is_rejected() {
+    fn file_writable_by_others_is_refused() {
         let (_dir, file) = folder();
         for mode in [0o620, 0o602, 0o666] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn file_of_another_owner_is_rejected() {
+    fn file_of_another_owner_is_refused() {
         let (dir, file) = folder();
         let user = rustix::process::geteuid().as_raw();
         // Only root can change the owner of a file.

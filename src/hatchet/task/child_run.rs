@@ -23,7 +23,12 @@ impl Context {
     /// metadata, and is cancelled if this run is cancelled. From a blocking or CPU body, wait with [`Context::block_on`].
     ///
     /// ```
-    /// use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+    /// use hatchet_quickstart::prelude::*;
+    /// # #[derive(Serialize, Deserialize, JsonSchema)]
+    /// # struct Input { name: String }
+    /// # #[derive(Serialize, Deserialize, JsonSchema)]
+    /// # struct Output { message: String }
+    /// # const STUB: Stub<Input, Output> = Stub::new("greet");
     ///
     /// async fn parent(input: Input, ctx: Context) -> Result<Input, TaskError> {
     ///     let greeting = ctx.run(&STUB, &input).key("greeting").await?;
@@ -90,7 +95,12 @@ impl Context {
     /// Waits for a future from a blocking or CPU body, which has no `await`. Blocks the thread.
     ///
     /// ```
-    /// use hatchet_quickstart::{prelude::*, tasks::externally_triggered::{Input, STUB}};
+    /// use hatchet_quickstart::prelude::*;
+    /// # #[derive(Serialize, Deserialize, JsonSchema)]
+    /// # struct Input { name: String }
+    /// # #[derive(Serialize, Deserialize, JsonSchema)]
+    /// # struct Output { message: String }
+    /// # const STUB: Stub<Input, Output> = Stub::new("greet");
     ///
     /// fn blocking_parent(input: Input, ctx: Context) -> Result<Input, TaskError> {
     ///     let greeting = ctx.block_on(ctx.run(&STUB, &input))?;
@@ -139,7 +149,12 @@ pub struct ChildRunManyNoWait<O> {
 /// An input with its own key and options, for [`Context::run_many`].
 ///
 /// ```
-/// # use hatchet_quickstart::{hatchet::task::ChildItem, prelude::*, tasks::externally_triggered::{Input, STUB}};
+/// # use hatchet_quickstart::{hatchet::task::ChildItem, prelude::*};
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { name: String }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { message: String }
+/// # const STUB: Stub<Input, Output> = Stub::new("greet");
 /// # async fn example(ctx: Context, names: Vec<String>) {
 /// let items = names.into_iter().map(|name| ChildItem::new(&Input { name: name.clone() }).key(name));
 /// let outputs = ctx.run_many(&STUB, items).await;

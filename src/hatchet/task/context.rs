@@ -30,8 +30,8 @@ const MAX_QUEUED_EMISSIONS: usize = 1_000;
 /// Target of the `tracing` events about attempts: `started`, `completed`, `failed` and so on.
 ///
 /// They have the level DEBUG, so that a worker that runs thousands of tasks per second logs nothing about them at INFO.
-/// Their fields are `task`, `run`, `attempt` (counted from 1), `log_level` (the level to show to people), and at the end
-/// `duration_ms` of the body and `error` (its first line).
+/// Their fields are `task`, `run`, `attempt` (counted from 1), `log_level` (the level to show to people), and at the
+/// end `duration_ms` of the body and `error` (its first line).
 pub const RUN_LOG: &str = "hatchet::run";
 
 /// Target of the `tracing` events for the lines of [`Context::log`]. They have the level DEBUG, lines of
@@ -55,8 +55,11 @@ struct Inner {
 /// A log line or chunk on its way to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Emission {
-    /// A log line.
-    Log { level: LogLevel, message: String, fields: Map<String, Value> },
+    Log {
+        level: LogLevel,
+        message: String,
+        fields: Map<String, Value>,
+    },
     /// A chunk for subscribers to the run's events.
     Chunk(String),
 }
@@ -70,7 +73,7 @@ pub enum LogLevel {
     Info,
     /// An unexpected condition that did not stop the task.
     Warn,
-    /// A failure.
+    /// A failure of the task or of a part of it.
     Error,
 }
 
@@ -175,7 +178,7 @@ impl Context {
     /// Sends a chunk to the subscribers of the run's events, which receive chunks in order and before the end of the
     /// attempt. Waits while 1,000 lines and chunks of this attempt are waiting to be sent.
     ///
-    /// Never fails. A chunk is lost if the engine does not accept it within 10 s, or if the attempt has ended.
+    /// Never fails. A chunk is lost if the engine does not accept it within 10 s, or if the attempt has finished.
     pub async fn put_stream(&self, chunk: impl Into<String>) {
         // The receiver is dropped at the end of the attempt. Then the chunk has no subscriber.
         let _ = self.0.emissions.send(Emission::Chunk(chunk.into())).await;

@@ -34,7 +34,7 @@ pub struct TaskError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {
-    /// As often as the task's `retries` allow.
+    /// The attempt is retried as often as the task's `retries` allow.
     Allowed,
     /// Never: the run fails now.
     Never,

@@ -62,7 +62,7 @@ pub struct TaskOptions {
     pub schedule_timeout: Duration,
     /// Priority of runs whose caller does not set one. Default [`Priority::Low`].
     pub default_priority: Priority,
-    /// Rejects duplicate runs. Default `None`: no run is rejected.
+    /// Refuses duplicate runs. Default `None`: no run is refused.
     pub idempotency: Option<Idempotency>,
 }
 
@@ -88,7 +88,7 @@ pub struct Backoff {
     pub max: Duration,
 }
 
-/// Rejects a trigger whose key belongs to an earlier run. The caller receives
+/// Refuses a trigger whose key belongs to an earlier run. The caller receives
 /// [`ErrorKind::Duplicate`](crate::hatchet::client::ErrorKind::Duplicate) with the id of that run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {

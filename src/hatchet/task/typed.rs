@@ -111,8 +111,8 @@ impl<I, O> Task<I, O> {
         self
     }
 
-    /// Rejects a second run with the same key, the result of a CEL expression over the run's input and metadata; see
-    /// [`Idempotency`]. By default no run is rejected.
+    /// Refuses a second run with the same key, the result of a CEL expression over the run's input and metadata; see
+    /// [`Idempotency`]. By default no run is refused.
     pub fn idempotency(mut self, expression: impl Into<String>, ttl: Duration, method: IdempotencyMethod) -> Self {
         self.options.idempotency = Some(Idempotency { expression: expression.into(), ttl, method });
         self

@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use super::ErasedTask;
+use crate::hatchet::wire::readable_duration;
 
 /// Maximum duration that an engine accepts: that of Go, 2^63 - 1 nanoseconds, rounded down to hours.
 const MAX_DURATION: Duration = Duration::from_secs(2_562_047 * 3600);
@@ -60,14 +61,14 @@ fn validate(task: &ErasedTask) -> Result<(), InvalidTask> {
         }
         let is_whole = backoff.max.subsec_nanos() == 0;
         if !is_whole || backoff.max.is_zero() || backoff.max > MAX_BACKOFF {
-            return invalid("backoff max", &format!("{:?}", backoff.max), "1 s to 86400 s in whole seconds");
+            return invalid("backoff max", &readable_duration(backoff.max), "1s to 86400s in whole seconds");
         }
     }
     for (field, timeout) in
         [("execution timeout", options.execution_timeout), ("schedule timeout", options.schedule_timeout)]
     {
         if !(MIN_DURATION..=MAX_DURATION).contains(&timeout) {
-            return invalid(field, &format!("{timeout:?}"), "1 ms to 2562047 h");
+            return invalid(field, &readable_duration(timeout), "1ms to 2562047h");
         }
     }
     if let Some(idempotency) = &options.idempotency {
@@ -79,7 +80,7 @@ fn validate(task: &ErasedTask) -> Result<(), InvalidTask> {
             );
         }
         if !(MIN_DURATION..=MAX_DURATION).contains(&idempotency.ttl) {
-            return invalid("idempotency ttl", &format!("{:?}", idempotency.ttl), "1 ms to 2562047 h");
+            return invalid("idempotency ttl", &readable_duration(idempotency.ttl), "1ms to 2562047h");
         }
     }
     Ok(())

@@ -35,7 +35,7 @@ pub struct TestRun<O> {
 /// A line of a run's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// The level.
+    /// [`LogLevel::Info`] for lines of [`Context::log`].
     pub level: LogLevel,
     /// The text, without a newline at its end.
     pub message: String,

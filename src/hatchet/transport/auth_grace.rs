@@ -20,6 +20,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::error::{ClientError, ErrorKind, explain_refused_token};
+use crate::hatchet::wire::{readable_duration, readable_seconds};
 
 /// Time for which a refused token is retried. A restart of an engine's database takes a minute or less; a longer wait
 /// would only delay the error of a revoked token.
@@ -78,12 +79,12 @@ impl AuthState {
         refusals.last = now;
         let elapsed = now.duration_since(refusals.first);
         let text = error.status().map_or_else(String::new, |status| status.message().to_owned());
-        let refusal = format!("the token was accepted before and is now refused for {} s", elapsed.as_secs());
+        let refusal = format!("the token was accepted before and is now refused for {}", readable_seconds(elapsed));
         let (kind, cause) = if elapsed >= GRACE_PERIOD {
             (ErrorKind::Unauthenticated, explain_refused_token(&refusal, &text))
         } else {
-            let period = GRACE_PERIOD.as_secs();
-            let advice = format!("The engine's database may be unavailable; the refusal is final after {period} s");
+            let period = readable_duration(GRACE_PERIOD);
+            let advice = format!("The engine's database may be unavailable; the refusal is final after {period}");
             (ErrorKind::AuthGracePeriod, format!("{refusal} ({text}). {advice}"))
         };
         error.into_kind(kind, format!("{call} failed: {cause}"))
@@ -124,7 +125,7 @@ mod tests {
         assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
         let message = refused.to_string();
         let expected =
-            "heartbeat failed: the token was accepted before and is now refused for 90 s (invalid auth token). ";
+            "heartbeat failed: the token was accepted before and is now refused for 1m 30s (invalid auth token). ";
         assert!(message.starts_with(expected) && message.contains("HATCHET_CLIENT_TOKEN"), "{message}");
     }
 

@@ -16,6 +16,8 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, sleep_until};
 use tonic::{GrpcMethod, Request, Status, body::Body, codegen::http::Extensions};
 
+use crate::hatchet::wire::readable_seconds;
+
 /// Timeout of calls that do not set another one.
 pub(in crate::hatchet) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Minimum rate of a link on which large messages must arrive, in bytes per second.
@@ -31,7 +33,7 @@ pub(in crate::hatchet) fn with_timeout<T>(timeout: Duration, message: T) -> Requ
 #[derive(Clone, Copy)]
 struct Timeout(Duration);
 
-/// The deadline of one call.
+/// The deadline of one call. Extended by the call's own bytes.
 pub(super) struct CallDeadline {
     method: GrpcMethod<'static>,
     started: Instant,
@@ -84,8 +86,8 @@ impl CallDeadline {
         while self.at() > Instant::now() {
             sleep_until(self.at()).await;
         }
-        let elapsed = self.started.elapsed();
-        Status::deadline_exceeded(format!("no response to {} within {elapsed:.0?}", self.method.method()))
+        let elapsed = readable_seconds(self.started.elapsed());
+        Status::deadline_exceeded(format!("no response to {} within {elapsed}", self.method.method()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Connections to an engine.
 //!
-//! A [`Connection`] has one [`Link`] at a time. It replaces the link when the liveness monitor reports it dead, and when
-//! an embedded engine has restarted with another address or token. Calls of the old link fail with
+//! A [`Connection`] has one [`Link`] at a time. It replaces the link when the liveness monitor reports it dead, and
+//! when an embedded engine has restarted with another address or token. Calls of the old link fail with
 //! [`ErrorKind::Unreachable`]. Later calls use the new link.
 
 use std::{
@@ -31,19 +31,23 @@ use super::{
     link::{Link, LinkClosed},
     liveness::{Monitor, set_keepalive},
 };
-use crate::hatchet::wire::proto::{
-    GetVersionRequest, dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
-    v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
+use crate::hatchet::wire::{
+    proto::{
+        GetVersionRequest, dispatcher_client::DispatcherClient, events_service_client::EventsServiceClient,
+        v1::admin_service_client::AdminServiceClient, workflow_service_client::WorkflowServiceClient,
+    },
+    readable_duration,
 };
 
-/// Maximum size of a received header list in bytes. The refusal of a bulk trigger describes each of up to 1,000 collisions
-/// there in about 110 bytes. The transport's default is 16 KiB, and a larger list breaks the call.
+/// Maximum size of a received header list in bytes. The refusal of a bulk trigger describes each of up to 1,000
+/// collisions there in about 110 bytes. The transport's default is 16 KiB, and a larger list breaks the call.
 const MAX_HEADER_LIST: u32 = 1 << 20;
 /// Name and version of this client in requests.
 pub(in crate::hatchet) const USER_AGENT: &str = concat!("hatchet-quickstart-rust/", env!("CARGO_PKG_VERSION"));
 /// Timeout of connecting as a whole: name resolution, proxy, TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Minimum interval between two reads of the handshake file. Without an engine, thousands of calls may fail in a second.
+/// Minimum interval between two reads of the handshake file. Without an engine, thousands of calls may fail in a
+/// second.
 const MIN_REDISCOVERY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One HTTP/2 connection to an engine, opened by the first call and reopened after it broke. Cheap to clone.
@@ -67,7 +71,7 @@ struct Shared {
 struct Engine {
     endpoint: Endpoint,
     dialer: Dialer,
-    /// For gRPC and REST.
+    /// The TLS settings of gRPC and REST.
     tls: SharedTls,
     bearer: HeaderValue,
     config: Arc<ClientConfig>,
@@ -101,8 +105,8 @@ impl Shared {
         self.engine().link.clone()
     }
 
-    /// Closes a link. If it is the current link, replaces it by a new one, to the engine that the handshake file currently
-    /// names.
+    /// Closes a link. If it is the current link, replaces it by a new one, to the engine that the handshake file
+    /// currently names.
     fn replace(&self, link: &Arc<Link>, reason: LinkClosed) {
         if !self.rediscover() {
             let mut engine = self.engine();
@@ -113,8 +117,8 @@ impl Shared {
         link.close(reason);
     }
 
-    /// Reads the handshake file again, if the settings come from one. Returns whether it names another engine, which later
-    /// calls use.
+    /// Reads the handshake file again, if the settings come from one. Returns whether it names another engine, which
+    /// later calls use.
     fn rediscover(&self) -> bool {
         let previous = self.engine().config.clone();
         let Some(config) = previous.rediscover() else { return false };
@@ -149,7 +153,10 @@ impl Shared {
                 silence = monitor.wait_until_dead(link.activity(), || self.auth.was_accepted(), || link.probe()) => silence,
                 _ = link.closed() => continue,
             };
-            tracing::debug!("the connection to the engine is dead: nothing was received for {silence:.1?}");
+            tracing::debug!(
+                "the connection to the engine is dead: nothing was received for {}",
+                readable_duration(silence)
+            );
             self.replace(&link, LinkClosed::Dead(silence));
         }
     }
@@ -212,8 +219,8 @@ impl Connection {
 
     /// Converts the status of a failed call to an error. `call` names the operation, such as `triggering task-a`.
     ///
-    /// Every failed call must use this, since a failure may concern the whole connection: the engine may have moved, and
-    /// its refusal of a token that it accepted before may be temporary.
+    /// Every failed call must use this, since a failure may concern the whole connection: the engine may have moved,
+    /// and its refusal of a token that it accepted before may be temporary.
     pub(in crate::hatchet) fn call_error(&self, call: &str, status: Status) -> ClientError {
         let error = ClientError::from_status(call, status);
         match error.kind() {
@@ -230,8 +237,8 @@ impl Connection {
         }
     }
 
-    /// Switches to the engine that the handshake file currently names, if the settings come from one. Reads the file at most
-    /// once per [`MIN_REDISCOVERY_INTERVAL`].
+    /// Switches to the engine that the handshake file currently names, if the settings come from one. Reads the file at
+    /// most once per [`MIN_REDISCOVERY_INTERVAL`].
     pub(in crate::hatchet) fn follow_engine(&self) {
         let is_due = {
             let mut last = self.0.shared.last_rediscovery.lock().unwrap_or_else(PoisonError::into_inner);
@@ -246,8 +253,8 @@ impl Connection {
         }
     }
 
-    /// Checks by a call without effect that an engine responds, unless one has responded before. To be called before a call
-    /// that must not be executed twice, since its failure would not show whether it was executed.
+    /// Checks by a call without effect that an engine responds, unless one has responded before. To be called before a
+    /// call that must not be executed twice, since its failure would not show whether it was executed.
     pub(in crate::hatchet) async fn ensure_reachable(&self, call: &str) -> Result<(), ClientError> {
         if self.0.shared.auth.was_accepted() {
             return Ok(());
@@ -334,8 +341,8 @@ fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
 
 /// The messages of a call that responds with a stream. A failure of the call is the stream's first item.
 ///
-/// The call is sent when the stream is first polled. An engine may delay its response headers until the first message, so
-/// awaiting the call would mean waiting for a message.
+/// The call is sent when the stream is first polled. An engine may delay its response headers until the first message,
+/// so awaiting the call would mean waiting for a message.
 pub(in crate::hatchet) fn response_messages<T: Send + 'static>(
     call: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
 ) -> BoxStream<'static, Result<T, Status>> {

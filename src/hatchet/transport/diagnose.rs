@@ -1,7 +1,7 @@
 //! Diagnosis of an address: the protocol of its server, and the setting that does not fit.
 //!
-//! The error of a call that cannot connect rarely shows the reason. The first bytes of a response identify the protocol,
-//! and so the setting to change.
+//! The error of a call that cannot connect rarely shows the reason. The first bytes of a response identify the
+//! protocol, and so the setting to change.
 
 use std::time::Duration;
 
@@ -15,28 +15,31 @@ use super::{
     dial::{ConnectError, io_source, open},
     error::root_cause,
 };
-use crate::hatchet::system::out_of_files;
+use crate::hatchet::{
+    system::out_of_files,
+    wire::{readable_duration, readable_seconds},
+};
 
 /// The response of an address to the start of an HTTP/2 connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeResult {
-    /// No connection: refused, timed out, or no such host. Holds the cause.
+    /// No connection: refused, timed out, or no such host. Contains the cause.
     NoConnection(String),
-    /// No connection for a local cause: the proxy does not connect, or this process may not open more files. Holds the
-    /// whole error text.
+    /// No connection for a local cause: the proxy does not connect, or this process may not open more files. Contains
+    /// the whole error text.
     Blocked(String),
     /// HTTP/2 without TLS, as from an engine without TLS.
     Plaintext,
-    /// TLS.
+    /// The peer responded with a TLS record.
     Tls,
-    /// Another protocol.
+    /// The peer responded with neither TLS nor HTTP/2.
     UnknownProtocol,
-    /// The connection was accepted, and no byte was received. Holds the end of the connection as a verb phrase.
+    /// The connection was accepted, and no byte was received. Contains the end of the connection as a verb phrase.
     Silent(String),
 }
 
-/// HTTP/2's connection preface with empty settings. A plaintext engine responds with its own SETTINGS frame, a TLS server
-/// with an alert.
+/// HTTP/2's connection preface with empty settings. A plaintext engine responds with its own SETTINGS frame, a TLS
+/// server with an alert.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 /// Timeout of connecting, and again of the wait for the first bytes.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -51,7 +54,9 @@ pub(crate) async fn probe_address(config: &ClientConfig) -> ProbeResult {
     // The tunnel through a proxy has a shorter timeout, whose error names the proxy.
     let connect_timeout = if route.proxy.is_some() { TIMEOUT * 2 } else { TIMEOUT };
     let mut stream = match timeout(connect_timeout, open(&route)).await {
-        Err(_) => return ProbeResult::NoConnection(format!("no response within {connect_timeout:?}")),
+        Err(_) => {
+            return ProbeResult::NoConnection(format!("no response within {}", readable_duration(connect_timeout)));
+        }
         Ok(Err(ConnectError::Proxy(message))) => return ProbeResult::Blocked(message),
         Ok(Err(e)) => {
             return match io_source(&e).and_then(out_of_files) {
@@ -70,7 +75,7 @@ pub(crate) async fn probe_address(config: &ClientConfig) -> ProbeResult {
         Ok(Ok(0)) => ProbeResult::Silent("closed it".to_owned()),
         Ok(Ok(read)) => classify(&response[..read]),
         Ok(Err(e)) => ProbeResult::Silent(format!("broke it ({e})")),
-        Err(_) => ProbeResult::Silent(format!("sent nothing for {TIMEOUT:?}")),
+        Err(_) => ProbeResult::Silent(format!("sent nothing for {}", readable_duration(TIMEOUT))),
     }
 }
 
@@ -120,9 +125,10 @@ pub(crate) fn explain_probe(result: &ProbeResult, config: &ClientConfig) -> Opti
 /// Explains in one line that a call had no response for `elapsed`, at an address whose probe shows no fault.
 pub(crate) fn explain_no_response(config: &ClientConfig, elapsed: Duration) -> String {
     format!(
-        "the server at {} has not responded to a call for {elapsed:?}. If it is an engine, see its log. Otherwise set \
+        "the server at {} has not responded to a call for {}. If it is an engine, see its log. Otherwise set \
          HATCHET_CLIENT_HOST_PORT to the engine's gRPC port",
-        config.host_port
+        config.host_port,
+        readable_seconds(elapsed)
     )
 }
 

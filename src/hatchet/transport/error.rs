@@ -44,10 +44,10 @@ pub enum ErrorKind {
     RunLost,
     /// The engine refused the request. Sending it again changes nothing.
     Invalid,
-    /// The idempotency key is taken. Holds the run that has it, if the engine named it.
+    /// The idempotency key is taken. Contains the run that has it, if the engine named it.
     Duplicate(Option<RunId>),
-    /// A run may or may not have started: the response to its trigger was lost, and the run was not found. Holds its value
-    /// of [`TRIGGER_KEY`](crate::hatchet::client::TRIGGER_KEY), by which the run can be found if it started.
+    /// A run may or may not have started: the response to its trigger was lost, and the run was not found. Contains its
+    /// value of [`TRIGGER_KEY`](crate::hatchet::client::TRIGGER_KEY), by which the run can be found if it started.
     Unconfirmed(TriggerId),
     /// The message is larger than one side allows.
     TooLarge,
@@ -224,7 +224,7 @@ pub(in crate::hatchet) fn untrusted_certificate(error: &(dyn StdError + 'static)
     None
 }
 
-/// The text of the innermost cause. The outer ones, such as tonic's "transport error", add nothing to it.
+/// The text of the innermost cause. The outer causes, such as tonic's "transport error", add nothing.
 pub(in crate::hatchet) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut root = error;
     while let Some(source) = root.source() {

@@ -18,7 +18,10 @@ use super::{
     dial::{Connector, Dialer},
     liveness::Activity,
 };
-use crate::hatchet::wire::proto::{GetVersionRequest, dispatcher_client::DispatcherClient};
+use crate::hatchet::wire::{
+    proto::{GetVersionRequest, dispatcher_client::DispatcherClient},
+    readable_duration,
+};
 
 /// A channel that dials on its first call, with the token for its calls.
 pub(super) struct Link {
@@ -33,7 +36,7 @@ pub(super) struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LinkClosed {
     /// The peer has not sent a byte for this time.
-    #[error("nothing was received for {:.1} s", .0.as_secs_f64())]
+    #[error("nothing was received for {}", readable_duration(*.0))]
     Dead(Duration),
     /// Another link has replaced it.
     #[error("the connection was replaced")]

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Code;
 
 use super::error::ClientError;
+use crate::hatchet::wire::readable_seconds;
 
 /// Attempts of a unary call, including the first, as in the official SDKs.
 const MAX_ATTEMPTS: usize = 5;
@@ -133,10 +134,11 @@ impl RegistrationTimeout {
             let elapsed = self.started.elapsed();
             let remaining = self.timeout.saturating_sub(elapsed);
             if remaining.is_zero() {
-                let message = format!("{error}. It was retried for {} s. See the engine's log", elapsed.as_secs());
+                let message =
+                    format!("{error}. It was retried for {}. See the engine's log", readable_seconds(elapsed));
                 return Err(error.clone().into_kind(error.kind(), message));
             }
-            tracing::info!("{error}. Retrying for up to {} s", remaining.as_secs());
+            tracing::info!("{error}. Retrying for up to {}", readable_seconds(remaining));
             sleep(backoff.next_delay().min(remaining)).await;
         }
     }
@@ -227,7 +229,7 @@ mod tests {
             assert_eq!(attempts > 1, retried, "{code:?}: {attempts} attempts");
             let took = if retried { RegistrationTimeout::MIN } else { Duration::ZERO };
             assert_eq!(started.elapsed(), took, "{code:?}");
-            assert_eq!(error.to_string().contains("retried for 30 s"), retried, "{error}");
+            assert_eq!(error.to_string().contains("retried for 30s"), retried, "{error}");
         }
     }
 

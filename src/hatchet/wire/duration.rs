@@ -108,7 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn api_durations_are_parsed_and_others_rejected() {
+    fn api_durations_are_parsed_and_others_refused() {
         for (text, millis) in [("500ms", 500), ("60s", 60_000), ("1.5h", 5_400_000), ("1h30m", 5_400_000), ("0s", 0)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -183,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_rejected(text in ".*") {
+        fn any_text_is_parsed_or_refused(text in ".*") {
             let _ = (parse_duration(&text), parse_go_duration(&text));
         }
     }

@@ -1,7 +1,7 @@
 //! Hatchet's protocol: the generated message types, and typed, validated forms of their fields.
 //!
-//! The generated messages contain ids, durations and statuses as texts and numbers, which the types here validate. Rules
-//! and limits come from Hatchet's contracts and from observing a real engine (v0.101.27).
+//! The generated messages contain ids, durations and statuses as texts and numbers, which the types here validate.
+//! Rules and limits come from Hatchet's contracts and from observing a real engine (v0.101.27).
 //!
 //! | module | contents |
 //! |---|---|
@@ -37,6 +37,7 @@ pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, CronId, EventId, FilterId, RunId, ScheduleId, TenantId, TriggerId, WorkerId, WorkflowId};
 pub use payload::{BadPayload, check_object, has_nul};
 pub use readable_duration::readable_duration;
+pub(crate) use readable_duration::readable_seconds;
 pub use status::RunStatus;
 #[cfg(feature = "engine")]
 pub(crate) use text::excerpt;
@@ -46,25 +47,25 @@ pub use token::{BadToken, Claims};
 
 use std::time::SystemTime;
 
-/// Metadata key of an UNAVAILABLE status of the embedded engine. `true`: the call was executed and may take effect, but the
-/// change is not persisted yet. `false`: the call was not executed. A status without the key proves neither, because a
-/// proxy in front of the engine may have sent it.
+/// Metadata key of an UNAVAILABLE status of the embedded engine. `true`: the call was executed and may take effect, but
+/// the change is not persisted yet. `false`: the call was not executed. A status without the key proves neither,
+/// because a proxy in front of the engine may have sent it.
 pub const MAY_TAKE_EFFECT: &str = "hatchet-may-take-effect";
 
 /// Default maximum size of a message that either side accepts, in bytes: 4 MiB, as in Hatchet.
 pub const DEFAULT_MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// The slot type that workers offer and tasks request, as in the official SDKs. Engines accept other types too, but a real
-/// engine detects a freed slot of another type only on a tick of 1.0 to 1.5 s.
+/// The slot type that workers offer and tasks request, as in the official SDKs. Engines accept other types too, but a
+/// real engine detects a freed slot of another type only on a tick of 1.0 to 1.5 s.
 pub const SLOT_TYPE: &str = "default";
 
-/// Messages, clients and services, generated from `proto/` by `make proto`. Modules are the packages of the `.proto` files;
-/// the first generation of services has no package.
+/// Messages, clients and services, generated from `proto/` by `make proto`. Modules are the packages of the `.proto`
+/// files; the first generation of services has no package.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod proto {
     include!("generated/hatchet.rs");
 
-    /// Package `v1`.
+    /// Generated types of the package `v1`.
     pub mod v1 {
         include!("generated/v1.rs");
     }

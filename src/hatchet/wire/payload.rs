@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-/// A payload that a Hatchet engine would reject or silently replace by `null`.
+/// A payload that a Hatchet engine would refuse or silently replace by `null`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadPayload {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Formats a duration for readers: with three significant digits below a minute, such as `350 ms` and `1.2 s`, and with
+/// Formats a duration for readers: with three significant digits below a minute, such as `350ms` and `1.2s`, and with
 /// two units from there on, such as `1m 10s` and `2d 3h`.
 ///
 /// Settings and the wire have another notation: see [`format_duration`](super::format_duration).
@@ -10,13 +10,13 @@ pub fn readable_duration(duration: Duration) -> String {
     const SECOND: u128 = 1_000_000_000;
     let nanos = duration.as_nanos();
     if nanos == 0 {
-        return "0 s".to_owned();
+        return "0s".to_owned();
     }
-    // The unit is chosen by the rounded number, so that 999.6 ms is `1 s` and 59.99 s is `1m`.
+    // The unit is chosen by the rounded number, so that 999.6 ms is `1s` and 59.99 s is `1m`.
     for (unit, name, next) in [(1e3, "µs", 1e3), (1e6, "ms", 1e3), (1e9, "s", 60.0)] {
         let number = three_digits(nanos as f64 / unit);
         if number.parse().is_ok_and(|rounded: f64| rounded < next) {
-            return format!("{number} {name}");
+            return format!("{number}{name}");
         }
     }
     let in_units = |small: u128, per_large: u128, [large_name, small_name]: [&str; 2]| {
@@ -29,6 +29,11 @@ pub fn readable_duration(duration: Duration) -> String {
         ((..60, text), _) | (_, (..24, text)) => text,
         _ => in_units(3600, 24, ["d", "h"]).1,
     }
+}
+
+/// Formats a duration like [`readable_duration`], rounded to whole seconds.
+pub(crate) fn readable_seconds(duration: Duration) -> String {
+    readable_duration(Duration::from_secs(duration.as_secs_f64().round() as u64))
 }
 
 /// A number below 1000 with three significant digits, without trailing zeros.
@@ -49,17 +54,17 @@ mod tests {
     #[test]
     fn duration_has_the_unit_of_its_rounded_value() {
         for (nanos, expected) in [
-            (0, "0 s"),
-            (50_000, "50 µs"),
-            (999_600, "1 ms"),
-            (1_500_000, "1.5 ms"),
-            (9_996_000, "10 ms"),
-            (350_000_000, "350 ms"),
-            (999_400_000, "999 ms"),
-            (999_600_000, "1 s"),
-            (1_200_000_000, "1.2 s"),
-            (12_340_000_000, "12.3 s"),
-            (59_940_000_000, "59.9 s"),
+            (0, "0s"),
+            (50_000, "50µs"),
+            (999_600, "1ms"),
+            (1_500_000, "1.5ms"),
+            (9_996_000, "10ms"),
+            (350_000_000, "350ms"),
+            (999_400_000, "999ms"),
+            (999_600_000, "1s"),
+            (1_200_000_000, "1.2s"),
+            (12_340_000_000, "12.3s"),
+            (59_940_000_000, "59.9s"),
             (59_960_000_000, "1m"),
             (70_000_000_000, "1m 10s"),
             (600_000_000_000, "10m"),

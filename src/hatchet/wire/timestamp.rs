@@ -16,7 +16,7 @@ impl Timestamp {
         Self::default().plus(since_epoch)
     }
 
-    /// This time plus a duration, saturating.
+    /// Adds a duration, saturating.
     pub(crate) fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }

@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_parsed_or_rejected(text in ".*") {
+        fn any_text_is_parsed_or_refused(text in ".*") {
             let _ = Claims::read_unverified(&text);
         }
     }

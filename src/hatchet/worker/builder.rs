@@ -17,13 +17,13 @@ use crate::hatchet::{
 /// A worker before its start: its engine, tasks and options.
 ///
 /// ```no_run
-/// use hatchet_quickstart::{prelude::*, tasks};
+/// use hatchet_quickstart::prelude::*;
 ///
-/// # async fn example() -> Result<(), ClientError> {
+/// # async fn example(parse: Task<String, String>, index: Task<String, String>) -> Result<(), ClientError> {
 /// let client = Client::from_env()?;
 /// Worker::new(&client)
-///     .register(tasks::sync_sleep::task())
-///     .register(tasks::cpu_heavy::task())
+///     .register(parse)
+///     .register(index)
 ///     .slots(20)
 ///     .run_until(tokio::signal::ctrl_c())
 ///     .await?;

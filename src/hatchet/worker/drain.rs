@@ -26,7 +26,7 @@ use super::{
     session::SessionStates,
     state::RegisteredWorker,
 };
-use crate::hatchet::{task::CancelReason, wire::format_duration};
+use crate::hatchet::{task::CancelReason, wire::readable_duration};
 
 /// Timeout of pausing the workers over REST.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ pub struct DrainOutcome {
     pub cancelled: Vec<String>,
     /// Attempts whose body ignored its cancellation and was still running at the end.
     pub still_running: Vec<String>,
-    /// Attempts whose body had ended and whose outcome the engine had not acknowledged at the end.
+    /// Attempts whose body had finished and whose outcome the engine had not acknowledged at the end.
     pub unreported: Vec<String>,
 }
 
@@ -60,11 +60,11 @@ pub(super) async fn drain(
     intake_stopped: &CancellationToken,
     grace: Duration,
 ) -> DrainOutcome {
-    let begun = Instant::now();
+    let started = Instant::now();
     stop_intake(resources, &states.workers(), intake_stopped).await;
 
-    let grace = if intake_stopped.is_cancelled() { limit_grace(grace, begun) } else { grace };
-    let remaining = grace.saturating_sub(begun.elapsed());
+    let grace = if intake_stopped.is_cancelled() { limit_grace(grace, started) } else { grace };
+    let remaining = grace.saturating_sub(started.elapsed());
     if timeout(remaining, wait_until_idle(&resources.table)).await.is_ok() || resources.table.len() == 0 {
         return DrainOutcome::default();
     }
@@ -80,7 +80,7 @@ pub(super) async fn drain(
     DrainOutcome { cancelled, still_running, unreported }
 }
 
-/// Pauses the workers, or closes all streams if one cannot be paused.
+/// Pauses the workers, or closes all streams if a worker cannot be paused.
 async fn stop_intake(
     resources: &Arc<WorkerResources>,
     workers: &[RegisteredWorker],
@@ -93,7 +93,7 @@ async fn stop_intake(
             match timeout(PAUSE_TIMEOUT, try_join_all(pauses)).await {
                 Ok(Ok(_)) => return,
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no response within {PAUSE_TIMEOUT:?}"),
+                Err(_) => format!("no response within {}", readable_duration(PAUSE_TIMEOUT)),
             }
         }
     };
@@ -101,16 +101,16 @@ async fn stop_intake(
     intake_stopped.cancel();
 }
 
-/// Limits the grace period after the streams were closed. The time since `begun` does not count towards the limit.
-fn limit_grace(grace: Duration, begun: Instant) -> Duration {
-    let limit = MAX_CLOSED_STREAM_GRACE + begun.elapsed();
+/// Limits the grace period after the streams were closed. The time since `started` does not count towards the limit.
+fn limit_grace(grace: Duration, started: Instant) -> Duration {
+    let limit = MAX_CLOSED_STREAM_GRACE + started.elapsed();
     if grace <= limit {
         return grace;
     }
     tracing::warn!(
-        "the grace period of {} is reduced to {}: the engine reassigns attempts after 30 s without a stream",
-        format_duration(grace),
-        format_duration(MAX_CLOSED_STREAM_GRACE)
+        "the grace period of {} is reduced to {}: the engine reassigns attempts after 30s without a stream",
+        readable_duration(grace),
+        readable_duration(MAX_CLOSED_STREAM_GRACE)
     );
     limit
 }
@@ -127,7 +127,7 @@ async fn wait_until_idle(table: &AttemptTable) {
 }
 
 fn warn_grace_ended(grace: Duration, linger: Duration, running: &[String], unreported: &[String]) {
-    let grace = format_duration(grace);
+    let grace = readable_duration(grace);
     if !running.is_empty() {
         tracing::warn!("the grace period of {grace} has ended, cancelling {}", list_names(running));
     }
@@ -136,7 +136,7 @@ fn warn_grace_ended(grace: Duration, linger: Duration, running: &[String], unrep
             "the grace period of {grace} has ended, and the engine has not acknowledged the outcome of {}: retrying for \
              another {}",
             list_names(unreported),
-            format_duration(linger)
+            readable_duration(linger)
         );
     }
 }
@@ -215,7 +215,7 @@ mod tests {
             assert!(resources.table.insert(key, attempt.clone()));
             (key, attempt, format!("{task} ({})", key.0))
         });
-        reporting.1.set_body_ended();
+        reporting.1.set_body_finished();
         let states = states(&resources);
         let draining = tokio::spawn({
             let resources = resources.clone();
@@ -223,7 +223,7 @@ mod tests {
         });
         ending.1.canceller.cancelled().await;
         // Its body ends, and its outcome is never acknowledged.
-        ending.1.set_body_ended();
+        ending.1.set_body_finished();
         let outcome = draining.await.unwrap();
         assert_eq!(outcome.cancelled, [ending.2.clone(), ignoring.2.clone()]);
         assert_eq!(outcome.still_running, [ignoring.2]);
@@ -241,14 +241,14 @@ mod tests {
             let key = (RunId::random(), 0);
             assert!(resources.table.insert(key, attempt.clone()));
             let states = states(&resources);
-            let (begun, intake_stopped) = (Instant::now(), CancellationToken::new());
+            let (started, intake_stopped) = (Instant::now(), CancellationToken::new());
             let draining = tokio::spawn({
                 let (resources, intake_stopped) = (resources.clone(), intake_stopped.clone());
                 async move { drain(&resources, &states, &intake_stopped, grace).await }
             });
             assert_eq!(attempt.canceller.cancelled().await, CancelReason::Shutdown);
             assert!(intake_stopped.is_cancelled(), "the stream is closed");
-            assert_eq!(begun.elapsed(), cancelled_after);
+            assert_eq!(started.elapsed(), cancelled_after);
             resources.table.remove(key);
             let outcome = draining.await.unwrap();
             assert_eq!((outcome.cancelled, outcome.still_running), (vec![format!("long ({})", key.0)], Vec::new()));

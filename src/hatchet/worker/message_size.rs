@@ -15,7 +15,7 @@ pub(super) fn check_message(client: &Client, operation: &str, message: &impl Mes
     check_size(client, operation, message.encoded_len())
 }
 
-/// Same as [`check_message`], for a message of `size` bytes.
+/// Checks a message of `size` bytes like [`check_message`].
 pub(super) fn check_size(client: &Client, operation: &str, size: usize) -> Result<(), ClientError> {
     let limit = client.config().max_send_message;
     if size <= limit {

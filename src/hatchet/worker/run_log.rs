@@ -16,7 +16,7 @@ pub(super) fn started(info: &RunInfo) {
 
 /// Logs the end of an attempt. `duration` is that of its body; `None` if the body never started. Only the first line of
 /// `error` is logged.
-pub(super) fn ended(info: &RunInfo, end: AttemptEnd, duration: Option<Duration>, error: Option<&str>) {
+pub(super) fn finished(info: &RunInfo, end: AttemptEnd, duration: Option<Duration>, error: Option<&str>) {
     let (task, run, attempt) = (&*info.task_name, &*info.run_id, info.retry_count.saturating_add(1));
     tracing::debug!(
         target: RUN_LOG,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::attempt::WorkerResources;
+use crate::hatchet::wire::readable_duration;
 
 /// Minimum duration of a poll that is reported. A poll should take well under 1 ms; the Python SDK warns after 5 s.
 const BLOCKED_AFTER: Duration = Duration::from_secs(1);
@@ -36,8 +37,8 @@ pub(super) async fn run(resources: Arc<WorkerResources>) -> Infallible {
                 attempt.last_warning_ms.store(blocked_ms, Ordering::Relaxed);
                 tracing::warn!(
                     task = attempt.task_name,
-                    "blocks an async thread, for {:.1} s so far: make it a blocking or cpu task, or await in between",
-                    blocked.as_secs_f64()
+                    "blocks an async thread, for {} so far: make it a blocking or cpu task, or await in between",
+                    readable_duration(blocked)
                 );
             }
         }

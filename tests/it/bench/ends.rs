@@ -24,7 +24,7 @@ fn timeout_is_exit_4_with_a_report() {
     let input = ["--input-json", r#"{"seconds":600}"#];
     let args =
         [&SLEEP_TASK[..], &input, &["--runs", "3", "--timeout", "1", "--key-prefix", "p", "--out", "out"]].concat();
-    let ended = bench(&workspace, &args).expect(4).expect_stderr("3 of 3 runs have not ended in time");
+    let ended = bench(&workspace, &args).expect(4).expect_stderr("3 of 3 runs have not finished in time");
     ended.expect_stderr("--key-prefix p");
     assert_eq!(summary(&workspace.path("out"))["state"], "timed out");
     assert_eq!(runs(&workspace.path("out"))[0]["status"], "UNKNOWN");
@@ -36,7 +36,7 @@ fn timeout_ends_the_trial_run() {
     let _worker = workspace.worker(&["--embedded"]);
     let args = [&SLEEP_TASK[..], &["--input-json", r#"{"seconds":600}"#, "--timeout", "1s"]].concat();
     let ended = bench(&workspace, &args).expect(4).expect_stderr("a trial run of sync-sleep-task");
-    ended.expect_stderr("was abandoned after").expect_stderr("runs have not ended in time");
+    ended.expect_stderr("was abandoned after").expect_stderr("runs have not finished in time");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::{Program, Workspace};
 
-/// The lines that a terminal shows after this output. Interprets the control sequences that move the cursor up (`A`) and
-/// erase the rest of the screen (`J`).
+/// The lines that a terminal shows after this output. Interprets the control sequences that move the cursor up (`A`)
+/// and erase the rest of the screen (`J`).
 fn screen(output: &str) -> Vec<String> {
     let (mut lines, mut row, mut column) = (Vec::<Vec<char>>::new(), 0_usize, 0_usize);
     let mut rest = output.chars();
@@ -26,7 +26,7 @@ fn screen(output: &str) -> Vec<String> {
                         lines.truncate(row + 1);
                         lines.iter_mut().skip(row).for_each(|line| line.truncate(column));
                     }
-                    // A colour.
+                    // A color.
                     _ => {}
                 }
             }

@@ -20,8 +20,8 @@ fn busy(ledger: &Ledger) -> Task<Count, serde_json::Value> {
     Stub::new("busy")
         .cpu_task(move |input: Count, ctx: Context| {
             let index = ledger.begin(&ctx);
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_millis(input.ms) {
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_millis(input.ms) {
                 std::hint::black_box((0..10_000_u64).map(|n| n.wrapping_mul(n)).sum::<u64>());
             }
             ledger.end(&ctx, index);

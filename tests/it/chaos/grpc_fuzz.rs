@@ -15,7 +15,7 @@ use super::{
     fixture::within,
     table::{Row, not_on_a_real_engine},
 };
-use crate::support::{Link, Target};
+use crate::support::{AuthenticatedChannel, Target};
 
 const PROTO_FILES: [&str; 5] = [
     include_str!("../../../proto/dispatcher/dispatcher.proto"),
@@ -122,14 +122,14 @@ fn length_delimited(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Calls a method and returns its status; for a stream the status of its first message.
-async fn call(link: Link, path: PathAndQuery, streams: bool, message: Vec<u8>) -> Result<(), Status> {
+async fn call(link: AuthenticatedChannel, path: PathAndQuery, streams: bool, message: Vec<u8>) -> Result<(), Status> {
     let mut client = Grpc::new(link);
     client.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
     if !streams {
         return client.unary(Request::new(message), path, Raw).await.map(drop);
     }
     let mut responses = client.streaming(Request::new(tokio_stream::once(message)), path, Raw).await?.into_inner();
-    // Most streams stay silent; a rejected stream ends with its headers or immediately after.
+    // Most streams stay silent; a refused stream ends with its headers or immediately after.
     match tokio::time::timeout(std::time::Duration::from_millis(2), responses.message()).await {
         Ok(response) => response.map(drop),
         Err(_) => Ok(()),

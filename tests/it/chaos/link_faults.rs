@@ -148,12 +148,12 @@ async fn worker_recovers_after_connection_reset() {
     let mut times = Vec::new();
     for _ in 0..resets {
         until_listening(&case.worker, true).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         case.proxy.reset();
         if real() {
             until_listening(&case.worker, false).await;
         }
-        times.extend(case.probe(begun).await);
+        times.extend(case.probe(started).await);
     }
     // A reconnect within 0.1 s may be complete before this test reads the state.
     case.finish(&mut row, 1).await;
@@ -175,10 +175,10 @@ async fn silent_faults(fault: &str, faults: usize, inject: fn(&Proxy)) {
     let (mut detected, mut times) = (Vec::new(), Vec::new());
     for _ in 0..faults {
         until_listening(&case.worker, true).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         inject(&case.proxy);
         until_listening(&case.worker, false).await;
-        detected.push(begun.elapsed());
+        detected.push(started.elapsed());
         let restored = Instant::now();
         case.proxy.restore();
         times.extend(case.probe(restored).await);

@@ -62,14 +62,14 @@ async fn runs_complete_over_link_with_latency() {
     let running = worker(&config, [ledger.task(Duration::from_secs(60))]).await;
     proxy.delay(Duration::from_millis(150));
     let client = engine.client();
-    let begun = Instant::now();
+    let started = Instant::now();
     let runs = trigger_many(&client, "count", &Count { ms: 10 }, 100).await;
     // Concurrently, because a real engine needs 0.3 s to return a finished run.
     join_all(runs.iter().map(completed)).await;
-    let concurrent = begun.elapsed();
-    let begun = Instant::now();
+    let concurrent = started.elapsed();
+    let started = Instant::now();
     completed(&trigger(&client, "count", &Count::default()).await).await;
-    row.add(format!("one run {:.2?}, 100 concurrent runs {concurrent:.2?}", begun.elapsed()));
+    row.add(format!("one run {:.2?}, 100 concurrent runs {concurrent:.2?}", started.elapsed()));
     // In sequence they would take at least 15 s.
     assert!(concurrent < Duration::from_secs(12), "{concurrent:?}");
     assert!(ledger.all().values().all(|executions| executions.len() == 1));
@@ -85,9 +85,9 @@ fn incompressible(bytes: usize) -> String {
 /// forward bytes for 2 s is a fault of the link, so one of three transfers counts. Returns its duration.
 async fn keeps_connection(transfer: impl AsyncFn() -> u64) -> Duration {
     for _ in 0..3 {
-        let begun = Instant::now();
+        let started = Instant::now();
         if transfer().await == 0 {
-            return begun.elapsed();
+            return started.elapsed();
         }
     }
     panic!("each of three transfers caused a reconnect");
@@ -154,7 +154,7 @@ async fn large_result_is_requested_once_over_slow_link() {
         (Client::new(config).unwrap(), proxy)
     };
     let ((single_client, _single_proxy), (many_client, _many_proxy)) = (slow().await, slow().await);
-    let begun = Instant::now();
+    let started = Instant::now();
     let waiting = single_client.run_ref::<Value>(run);
     let mut waits = many_client.outcomes([many_client.run_ref::<Value>(run)]);
     let among_many = within(60, "the wait for many ends", waits.next());
@@ -163,5 +163,5 @@ async fn large_result_is_requested_once_over_slow_link() {
         assert_eq!(outcome.output.as_ref(), Some(&output));
     }
     assert_eq!(fake.script(|script| script.details_calls), 2, "a slow call is not repeated");
-    row.add(format!("waiting for one run and for many: {:.1?}", begun.elapsed()));
+    row.add(format!("waiting for one run and for many: {:.1?}", started.elapsed()));
 }

@@ -35,7 +35,7 @@ async fn worker_memory_stays_bounded_under_load() {
     let config = ClientConfig::from_handshake(&workspace.handshake(), &Sources::default()).unwrap();
     let worker = child_worker::spawn(&config, &workspace.path("ledger"), 100);
     let client = Client::new(config).unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     let (mut at_first, mut most) = (None, 0);
     for done in (BATCH..=tasks).step_by(BATCH) {
         let runs = trigger_many(&client, "chatty", &json!({}), BATCH).await;
@@ -54,7 +54,7 @@ async fn worker_memory_stays_bounded_under_load() {
         "{:.1} MiB after {warm}, at most {:.1} MiB; {:.0} tasks/s",
         first as f64 / 1024.0,
         most as f64 / 1024.0,
-        tasks as f64 / begun.elapsed().as_secs_f64()
+        tasks as f64 / started.elapsed().as_secs_f64()
     ));
     assert!(!long() || most * 10 <= first * 11, "{first} KiB grew to {most} KiB");
     worker.kill();

@@ -51,7 +51,7 @@ fn claims() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn token_parser_accepts_or_rejects_any_text(head in "(ey)?[a-zA-Z0-9]{0,9}", claims in claims(), cut in any::<prop::sample::Index>()) {
+    fn token_parser_accepts_or_refuses_any_text(head in "(ey)?[a-zA-Z0-9]{0,9}", claims in claims(), cut in any::<prop::sample::Index>()) {
         let whole = format!("{head}.{}.c2ln", URL_SAFE_NO_PAD.encode(&claims));
         for token in [whole.as_str(), &whole[..cut.index(whole.len() + 1)]] {
             let _ = Claims::read_unverified(token);
@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn env_file_parser_accepts_or_rejects_any_text(bytes in prop_oneof![
+    fn env_file_parser_accepts_or_refuses_any_text(bytes in prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..200),
         "(HATCHET_[A-Z]{1,3}|export|[a-z]|=|\"|'|\\$|\\{|\\}|#|\n|\\\\| ){0,30}".prop_map(String::into_bytes),
     ]) {
@@ -79,12 +79,12 @@ proptest! {
     }
 
     #[test]
-    fn duration_parser_accepts_or_rejects_any_text(text in prop_oneof![".{0,20}", "[0-9.]{0,25}(ns|us|ms|s|m|h|d)?[0-9]{0,3}(s|m)?"]) {
+    fn duration_parser_accepts_or_refuses_any_text(text in prop_oneof![".{0,20}", "[0-9.]{0,25}(ns|us|ms|s|m|h|d)?[0-9]{0,3}(s|m)?"]) {
         let _ = parse_duration(&text);
     }
 
     #[test]
-    fn handshake_parser_accepts_or_rejects_any_text(bytes in almost_json()) {
+    fn handshake_parser_accepts_or_refuses_any_text(bytes in almost_json()) {
         if let Ok(handshake) = serde_json::from_slice::<Handshake>(&bytes) {
             let _ = ClientConfig::from_handshake(&handshake, &Sources::default());
             let shown = format!("{handshake:?}").contains(&format!("token: {:?}", handshake.token));
@@ -95,7 +95,7 @@ proptest! {
 
 /// Overwrites the handshake file of a running engine with random bytes.
 #[test]
-fn handshake_file_reader_accepts_or_rejects_any_bytes() {
+fn handshake_file_reader_accepts_or_refuses_any_bytes() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let options = EngineOptions { folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
@@ -136,7 +136,7 @@ fn error_text_of_any_content_is_reported() {
         (engine, client, running)
     });
     let texts = prop_oneof![".{0,60}", "(\\\\|\n|\r|\"|\\{|\\}|: |a|%|é){0,40}"];
-    let texts = texts.prop_filter("the client rejects an input with NUL", |text| !text.contains('\0'));
+    let texts = texts.prop_filter("the client refuses an input with NUL", |text| !text.contains('\0'));
     let mut runner = TestRunner::default();
     let checked = runner.run(&texts, |text| {
         runtime.block_on(async {

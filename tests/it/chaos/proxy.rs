@@ -32,7 +32,7 @@ struct Rules {
     /// Bytes from the client are dropped. A connection that has lost bytes drops all further bytes in that direction
     /// without closing, like a connection whose state a NAT router has lost.
     lose_up: bool,
-    /// The same for bytes from the engine.
+    /// Bytes from the engine are dropped, as with `lose_up`.
     lose_down: bool,
     /// Latency of each direction.
     delay: Duration,
@@ -145,7 +145,7 @@ fn reset(stream: TcpStream) {
 }
 
 async fn forward(mut client: TcpStream, upstream: SocketAddr, rules: watch::Receiver<Rules>) {
-    let begun = rules.borrow().resets;
+    let started = rules.borrow().resets;
     let Ok(mut server) = TcpStream::connect(upstream).await else { return reset(client) };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let closed_in_order = {
@@ -163,7 +163,7 @@ async fn forward(mut client: TcpStream, upstream: SocketAddr, rules: watch::Rece
         tokio::select! {
             forwarded = async { tokio::try_join!(up, down) } => forwarded.is_ok(),
             // An error means that the proxy was dropped.
-            _ = watched.wait_for(|rules| rules.resets != begun) => false,
+            _ = watched.wait_for(|rules| rules.resets != started) => false,
         }
     };
     if !closed_in_order {

@@ -47,8 +47,8 @@ async fn killed_worker_repeats_only_attempts_in_flight() {
         runs.extend(trigger_many(&client, "count", &Count { ms: 50 }, size.tasks / size.kills).await);
         let target = workers.remove(0);
         eventually("the worker to kill executes tasks", async || {
-            let begun = child_worker::read(&ledger).iter().filter(|line| line.process == target.id()).count();
-            (begun >= SLOTS).then_some(())
+            let started = child_worker::read(&ledger).iter().filter(|line| line.process == target.id()).count();
+            (started >= SLOTS).then_some(())
         })
         .await;
         killed.insert(target.id(), child_worker::now());
@@ -64,15 +64,15 @@ async fn killed_worker_repeats_only_attempts_in_flight() {
 /// Asserts that each run was executed, no attempt twice, and repeated only if the previous worker was killed. Returns
 /// the number of executions beyond one for each run.
 fn check(lines: &[Line], killed: &HashMap<u32, u64>, runs: usize) -> usize {
-    let mut begun: HashMap<&str, Vec<&Line>> = HashMap::new();
+    let mut started: HashMap<&str, Vec<&Line>> = HashMap::new();
     for line in lines.iter().filter(|line| !line.ended) {
-        begun.entry(&line.run).or_default().push(line);
+        started.entry(&line.run).or_default().push(line);
     }
-    assert_eq!(begun.len(), runs, "every run was executed");
+    assert_eq!(started.len(), runs, "every run was executed");
     let ends: HashMap<(&str, u32), &Line> =
         lines.iter().filter(|line| line.ended).map(|line| ((line.run.as_str(), line.attempt), line)).collect();
     let mut repeats = 0;
-    for executions in begun.values_mut() {
+    for executions in started.values_mut() {
         let attempts: HashSet<u32> = executions.iter().map(|line| line.attempt).collect();
         assert_eq!(attempts.len(), executions.len(), "an attempt was executed twice: {executions:?}");
         executions.sort_by_key(|line| line.attempt);
@@ -81,7 +81,7 @@ fn check(lines: &[Line], killed: &HashMap<u32, u64>, runs: usize) -> usize {
             repeats += 1;
             let died = killed.get(&earlier.process).unwrap_or_else(|| panic!("its worker was not killed: {earlier:?}"));
             if let Some(end) = ends.get(&(earlier.run.as_str(), earlier.attempt)) {
-                assert!(end.at + REPORTING > *died, "the attempt had ended long before the kill: {end:?}, {died}");
+                assert!(end.at + REPORTING > *died, "the attempt had finished long before the kill: {end:?}, {died}");
             }
         }
     }

@@ -11,23 +11,23 @@ use serde_json::json;
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_rejected};
+use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_refused};
 
-/// Returns whether the engine supports labels. Asserts that an engine without them rejects requests with labels.
+/// Returns whether the engine supports labels. Asserts that an engine without them refuses requests with labels.
 async fn labels_are_supported(target: &Target) -> bool {
-    if !target.deviates(Deviation::LabelsAreRejected) {
+    if !target.deviates(Deviation::LabelsAreRefused) {
         return true;
     }
     let desired = DesiredWorkerLabels { str_value: Some("x".to_owned()), ..Default::default() };
     let mut definition = target.definition("labels");
     definition.tasks[0].worker_labels = [("kind".to_owned(), desired.clone())].into();
-    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
+    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
     let workflow = target.workflow("plain").await;
     let request = TriggerWorkflowRequest {
         desired_worker_labels: [("kind".to_owned(), desired)].into(),
         ..workflow.request(json!({}))
     };
-    assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
+    assert_refused(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
     false
 }
 
@@ -46,7 +46,7 @@ fn number(value: i32) -> WorkerLabels {
 }
 
 /// Starts a listening worker with this label.
-async fn labelled(target: &Target, workflow: &Workflow, key: &str, value: WorkerLabels) -> RawWorker {
+async fn labeled(target: &Target, workflow: &Workflow, key: &str, value: WorkerLabels) -> RawWorker {
     let mut worker = RawWorker::register(target, "worker", &[&workflow.action], &[("default", 1)]).await;
     label(target, &worker, key, value).await;
     worker.listen();
@@ -92,8 +92,8 @@ async fn worker_without_required_label_gets_no_run() {
     let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
     let workflow =
         target.workflow_with("required", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
-    let other = labelled(&target, &workflow, "kind", text("cpu")).await;
-    let matching = labelled(&target, &workflow, "kind", text("gpu")).await;
+    let other = labeled(&target, &workflow, "kind", text("cpu")).await;
+    let matching = labeled(&target, &workflow, "kind", text("gpu")).await;
     only_matching(&target, || workflow.request(json!({})), other, matching).await;
 }
 
@@ -111,8 +111,8 @@ async fn label_number_is_compared_with_the_given_operator() {
     };
     let workflow =
         target.workflow_with("compared", |task| task.worker_labels = [("memory".to_owned(), desired)].into()).await;
-    let other = labelled(&target, &workflow, "memory", number(63)).await;
-    let matching = labelled(&target, &workflow, "memory", number(64)).await;
+    let other = labeled(&target, &workflow, "memory", number(63)).await;
+    let matching = labeled(&target, &workflow, "memory", number(64)).await;
     only_matching(&target, || workflow.request(json!({})), other, matching).await;
 }
 
@@ -123,8 +123,8 @@ async fn desired_labels_of_a_trigger_select_the_worker() {
         return;
     }
     let workflow = target.workflow("desired").await;
-    let other = labelled(&target, &workflow, "zone", text("a")).await;
-    let matching = labelled(&target, &workflow, "zone", text("b")).await;
+    let other = labeled(&target, &workflow, "zone", text("a")).await;
+    let matching = labeled(&target, &workflow, "zone", text("b")).await;
     let request = || {
         let desired =
             DesiredWorkerLabels { str_value: Some("b".to_owned()), required: Some(true), ..Default::default() };
@@ -145,7 +145,7 @@ async fn optional_label_is_a_preference() {
     let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };
     let workflow =
         target.workflow_with("preferred", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
-    let mut other = labelled(&target, &workflow, "kind", text("cpu")).await;
+    let mut other = labeled(&target, &workflow, "kind", text("cpu")).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = other.next_start().await;
     assert_eq!(action.workflow_run_id, run);

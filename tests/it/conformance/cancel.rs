@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{ControlWorker, RawWorker, Target, assert_rejected, eventually, only_task};
+use crate::support::{ControlWorker, RawWorker, Target, assert_refused, eventually, only_task};
 
 #[tokio::test]
 async fn cancelled_queued_run_is_never_assigned() {
@@ -123,24 +123,24 @@ async fn cancel_response_lists_the_requested_ids() {
 }
 
 #[tokio::test]
-async fn invalid_cancel_request_is_rejected() {
+async fn invalid_cancel_request_is_refused() {
     let target = Target::start().await;
     let workflow = target.workflow("faults").await;
     let by_filter = |filter| CancelTasksRequest { external_ids: Vec::new(), filter: Some(filter) };
     let by_id = |id: &str| CancelTasksRequest { external_ids: vec![id.to_owned()], filter: None };
-    assert_rejected(cancel(&target, by_id("nope")).await, Code::InvalidArgument, "invalid external id");
+    assert_refused(cancel(&target, by_id("nope")).await, Code::InvalidArgument, "invalid external id");
     let both = CancelTasksRequest {
         filter: Some(filter(&[&workflow.workflow_id], &[])),
         ..by_id(&Uuid::new_v4().to_string())
     };
-    assert_rejected(cancel(&target, both).await, Code::InvalidArgument, "cannot provide both external ids and filter");
-    assert_rejected(
+    assert_refused(cancel(&target, both).await, Code::InvalidArgument, "cannot provide both external ids and filter");
+    assert_refused(
         cancel(&target, by_filter(filter(&["nope"], &[]))).await,
         Code::InvalidArgument,
         "invalid workflow id",
     );
     let request = by_filter(filter(&[&workflow.workflow_id], &["nocolon"]));
-    assert_rejected(
+    assert_refused(
         cancel(&target, request).await,
         Code::InvalidArgument,
         "invalid additional metadata filter: nocolon",

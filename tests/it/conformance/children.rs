@@ -8,7 +8,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::deviations::{Deviation, missing};
-use crate::support::{RawWorker, Target, Workflow, assert_rejected};
+use crate::support::{RawWorker, Target, Workflow, assert_refused};
 
 fn child(workflow: &Workflow, parent: &str, index: Option<i32>, key: Option<&str>) -> TriggerWorkflowRequest {
     TriggerWorkflowRequest {
@@ -116,7 +116,7 @@ async fn idempotency_key_of_child_sees_inherited_metadata() {
     target.details_until(&parent, "the parent exists", |_| true).await;
     let run = target.try_trigger(child(&keyed, &parent, Some(0), None)).await.unwrap();
     let second = target.try_trigger(child(&keyed, &parent, Some(1), None)).await;
-    assert_rejected(second, Code::AlreadyExists, "idempotency key collision");
+    assert_refused(second, Code::AlreadyExists, "idempotency key collision");
     target.cancel(&[&parent, &run]).await;
 }
 
@@ -152,13 +152,13 @@ async fn listed_child_names_its_parent_task() {
 }
 
 #[tokio::test]
-async fn unknown_parent_is_rejected() {
+async fn unknown_parent_is_refused() {
     let target = Target::start().await;
     let workflow = target.workflow("orphan").await;
     for id in ["nope", ""] {
         let request =
             TriggerWorkflowRequest { parent_task_run_external_id: Some(id.to_owned()), ..workflow.request(json!({})) };
-        assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, "must be a valid UUID");
+        assert_refused(target.try_trigger(request).await, Code::InvalidArgument, "must be a valid UUID");
     }
     let request = TriggerWorkflowRequest {
         parent_task_run_external_id: Some(Uuid::new_v4().to_string()),

@@ -13,7 +13,7 @@ use tonic::{Code, Request, codec::CompressionEncoding, codegen::http::uri::PathA
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{Link, RawWorker, Target, assert_rejected, only_task};
+use crate::support::{AuthenticatedChannel, RawWorker, Target, assert_refused, only_task};
 
 const REFUSED: &str = "invalid auth token";
 
@@ -55,19 +55,19 @@ async fn unary_call_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
     for value in invalid_values(&target) {
         let link = target.link_as(value.as_deref());
-        assert_rejected(
+        assert_refused(
             DispatcherClient::new(link.clone()).get_version(GetVersionRequest {}).await,
             Code::Unauthenticated,
             REFUSED,
         );
         let request = GetRunDetailsRequest { external_id: Uuid::new_v4().to_string() };
-        assert_rejected(
+        assert_refused(
             AdminServiceClient::new(link.clone()).get_run_details(request).await,
             Code::Unauthenticated,
             REFUSED,
         );
         let request = TriggerWorkflowRequest::default();
-        assert_rejected(
+        assert_refused(
             WorkflowServiceClient::new(link).trigger_workflow(request).await,
             Code::Unauthenticated,
             REFUSED,
@@ -81,11 +81,11 @@ async fn stream_without_valid_token_is_unauthenticated() {
     for value in invalid_values(&target) {
         let mut dispatcher = DispatcherClient::new(target.link_as(value.as_deref()));
         let request = WorkerListenRequest { worker_id: Uuid::new_v4().to_string() };
-        assert_rejected(dispatcher.listen_v2(request).await, Code::Unauthenticated, REFUSED);
+        assert_refused(dispatcher.listen_v2(request).await, Code::Unauthenticated, REFUSED);
         let request = SubscribeToWorkflowEventsRequest::default();
-        assert_rejected(dispatcher.subscribe_to_workflow_events(request).await, Code::Unauthenticated, REFUSED);
+        assert_refused(dispatcher.subscribe_to_workflow_events(request).await, Code::Unauthenticated, REFUSED);
         let requests = tokio_stream::pending();
-        assert_rejected(dispatcher.subscribe_to_workflow_runs(requests).await, Code::Unauthenticated, REFUSED);
+        assert_refused(dispatcher.subscribe_to_workflow_runs(requests).await, Code::Unauthenticated, REFUSED);
     }
 }
 
@@ -99,7 +99,7 @@ async fn authorization_scheme_is_case_insensitive() {
 }
 
 async fn call_by_path(target: &Target, path: &'static str) -> Result<GetVersionResponse, tonic::Status> {
-    let mut grpc: tonic::client::Grpc<Link> = tonic::client::Grpc::new(target.link());
+    let mut grpc: tonic::client::Grpc<AuthenticatedChannel> = tonic::client::Grpc::new(target.link());
     grpc.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<GetVersionRequest, GetVersionResponse>::default();
     let request = Request::new(GetVersionRequest {});
@@ -110,9 +110,9 @@ async fn call_by_path(target: &Target, path: &'static str) -> Result<GetVersionR
 async fn unknown_method_or_service_is_unimplemented() {
     let target = Target::start().await;
     call_by_path(&target, "/Dispatcher/GetVersion").await.unwrap();
-    assert_rejected(call_by_path(&target, "/Dispatcher/Nope").await, Code::Unimplemented, "");
-    assert_rejected(call_by_path(&target, "/v1.AdminService/Nope").await, Code::Unimplemented, "");
-    assert_rejected(call_by_path(&target, "/grpc.health.v1.Health/Check").await, Code::Unimplemented, "");
+    assert_refused(call_by_path(&target, "/Dispatcher/Nope").await, Code::Unimplemented, "");
+    assert_refused(call_by_path(&target, "/v1.AdminService/Nope").await, Code::Unimplemented, "");
+    assert_refused(call_by_path(&target, "/grpc.health.v1.Health/Check").await, Code::Unimplemented, "");
 }
 
 #[tokio::test]
@@ -133,12 +133,12 @@ async fn gzip_compressed_request_is_accepted() {
 }
 
 #[tokio::test]
-async fn message_over_4_mib_is_rejected() {
+async fn message_over_4_mib_is_refused() {
     let target = Target::start().await;
     let workflow = target.workflow("large").await;
     let mut workflows = target.workflows();
     let request = workflow.request(json!({"text": "a".repeat(5 * 1024 * 1024)}));
-    assert_rejected(
+    assert_refused(
         workflows.trigger_workflow(request).await,
         Code::ResourceExhausted,
         if target.is_embedded() { "" } else { "received message larger than max" },

@@ -1,4 +1,4 @@
-//! Cron expressions that are accepted and rejected. No cron fires during a test: all are for a month half a year ahead.
+//! Cron expressions that are accepted and refused. No cron fires during a test: all are for a month half a year ahead.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{Target, assert_rejected};
+use crate::support::{Target, assert_refused};
 
 /// The month half a year from now, which replaces `M` in the expressions below.
 fn far_month() -> String {
@@ -85,8 +85,8 @@ async fn declared_cron_expression_follows_the_real_dialect() {
     for never in ["0 0 30 2 *", "0 0 31 2,4 *", ", 0 1 M *"] {
         definition.cron_triggers = vec![expression(never)];
         let result = target.try_put(&definition).await;
-        if target.deviates(Deviation::InvalidCronIsRejected) {
-            assert_rejected(result, Code::InvalidArgument, "never fires");
+        if target.deviates(Deviation::InvalidCronIsRefused) {
+            assert_refused(result, Code::InvalidArgument, "never fires");
         } else {
             result.unwrap();
         }
@@ -101,7 +101,7 @@ async fn cron_declared_twice_is_created_once() {
     let mut definition = target.definition("twice");
     definition.cron_triggers = vec![expression("0 0 1 M *"); 2];
     if !target.deviates(Deviation::DuplicateCronIsMerged) {
-        return assert_rejected(target.try_put(&definition).await, Code::Internal, "");
+        return assert_refused(target.try_put(&definition).await, Code::Internal, "");
     }
     let workflow = target.put(&definition).await;
     let crons = format!("/api/v1/tenants/{}/workflows/crons?workflowId={}", target.tenant, workflow.workflow_id);
@@ -124,9 +124,9 @@ async fn cron_over_rest_accepts_a_descriptor() {
         let (status, body) = create(text).await;
         assert_eq!((status, &body["cron"]), (200, &json!(text)), "{body}");
     }
-    let rejected = ["@Yearly", "@every soon", "nonsense", "0 0 30 2 *", "0 0 1 M 7"];
-    if target.deviates(Deviation::InvalidCronIsRejected) {
-        for text in rejected {
+    let refused = ["@Yearly", "@every soon", "nonsense", "0 0 30 2 *", "0 0 1 M 7"];
+    if target.deviates(Deviation::InvalidCronIsRefused) {
+        for text in refused {
             let (status, body) = create(&expression(text)).await;
             let message = body.to_string();
             assert!(status == 400 && message.contains("cron") | message.contains("never fires"), "{text}: {body}");

@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{RawWorker, Target, assert_rejected};
+use crate::support::{RawWorker, Target, assert_refused};
 
 #[tokio::test]
 async fn same_definition_has_the_same_ids() {
@@ -88,7 +88,7 @@ fn idempotency(expression: &str, ttl_ms: i64) -> Option<IdempotencyConfig> {
 }
 
 #[tokio::test]
-async fn invalid_definition_is_rejected_by_field() {
+async fn invalid_definition_is_refused_by_field() {
     let target = Target::start().await;
     for (definition, field) in invalid(&target) {
         let status = target.try_put(&definition).await.expect_err(field);
@@ -103,16 +103,16 @@ async fn concurrency_requires_an_expression() {
     let target = Target::start().await;
     let mut definition = target.definition("grouped");
     definition.concurrency_arr = vec![Concurrency::default()];
-    let text = if target.deviates(Deviation::ConcurrencyIsRejected) {
+    let text = if target.deviates(Deviation::ConcurrencyIsRefused) {
         "concurrency"
     } else {
         "CEL expression is required for concurrency"
     };
-    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, text);
+    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, text);
 }
 
 #[tokio::test]
-async fn malformed_definition_is_rejected() {
+async fn malformed_definition_is_refused() {
     let target = Target::start().await;
     let expected =
         if target.deviates(Deviation::MalformedDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
@@ -168,7 +168,7 @@ async fn action_is_matched_and_delivered_in_lower_case() {
     definition.tasks[0].action = format!("{part}X:mytask");
     let result = target.try_put(&definition).await;
     if !target.deviates(Deviation::ActionIsLowerCased) {
-        assert_rejected(result, Code::Internal, "");
+        assert_refused(result, Code::Internal, "");
     } else if let Err(status) = result {
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     }

@@ -3,15 +3,15 @@
 
 use tonic::{Code, Status};
 
-use crate::support::{Target, assert_rejected};
+use crate::support::{Target, assert_refused};
 
 /// A deliberate deviation of the embedded engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deviation {
     /// The reported version is fixed; a real engine reports its own.
     FixedVersion,
-    /// A trigger of an unknown workflow is rejected; a real engine usually returns the id of a run that never exists.
-    UnknownWorkflowIsRejected,
+    /// A trigger of an unknown workflow is refused; a real engine usually returns the id of a run that never exists.
+    UnknownWorkflowIsRefused,
     /// A run is readable once its trigger has returned; a real engine may not find it for up to a second.
     RunIsReadableImmediately,
     /// Events for a finished attempt are accepted and ignored; a real engine stores them all and evaluates any of them,
@@ -40,26 +40,26 @@ pub enum Deviation {
     ReleasedSlotIsFreeImmediately,
     /// The call that counts the workers of a workflow works; a real engine returns 500, as it no longer supports it.
     WorkersOfWorkflowAreCounted,
-    /// Worker labels are not supported: requests with them are rejected by the name of the field.
-    LabelsAreRejected,
-    /// Concurrency groups are not supported: requests with them are rejected by the name of the field.
-    ConcurrencyIsRejected,
+    /// Worker labels are not supported: requests with them are refused by the name of the field.
+    LabelsAreRefused,
+    /// Concurrency groups are not supported: requests with them are refused by the name of the field.
+    ConcurrencyIsRefused,
     /// A worker may report that its task is cancelled; real engines up to v0.101 do not have that event.
     WorkerCanCancel,
     /// An open run shows the status of each of its tasks; a real engine shows a completed task as QUEUED.
     OpenRunShowsItsTasks,
-    /// A REST filter without `since` is rejected; a real engine returns OK and selects no run.
+    /// A REST filter without `since` is refused; a real engine returns OK and selects no run.
     SinceIsRequired,
-    /// A metadata filter without a colon, or with the AND operator in a list that lacks it, is rejected; a real engine
+    /// A metadata filter without a colon, or with the AND operator in a list that lacks it, is refused; a real engine
     /// ignores the filter.
-    InvalidFilterIsRejected,
-    /// A cron that never fires or that is malformed is rejected; a real engine accepts the former everywhere and both
+    InvalidFilterIsRefused,
+    /// A cron that never fires or that is malformed is refused; a real engine accepts the former everywhere and both
     /// over REST, and drops them.
-    InvalidCronIsRejected,
+    InvalidCronIsRefused,
     /// A cron declared twice in one definition is created once; a real engine fails with INTERNAL.
     DuplicateCronIsMerged,
-    /// A trigger whose idempotency key fails to evaluate is rejected; a real engine returns OK and creates no run.
-    FailingKeyIsRejected,
+    /// A trigger whose idempotency key fails to evaluate is refused; a real engine returns OK and creates no run.
+    FailingKeyIsRefused,
 }
 
 impl Target {
@@ -76,6 +76,6 @@ pub fn missing<T: std::fmt::Debug>(target: &Target, result: Result<T, Status>, t
         Err(status) if status.code() == Code::Internal && !target.is_embedded() => {
             assert_eq!(status.message(), "An internal error occurred.");
         }
-        result => assert_rejected(result, Code::NotFound, text),
+        result => assert_refused(result, Code::NotFound, text),
     }
 }

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::{Deviation, missing};
-use crate::support::{RawWorker, StreamReader, Target, assert_rejected, eventually};
+use crate::support::{RawWorker, StreamReader, Target, assert_refused, eventually};
 
 pub(super) const KEY: &str = "case";
 
@@ -128,5 +128,5 @@ async fn chunk_requires_a_run() {
     let id = Uuid::new_v4().to_string();
     missing(&target, chunk(&target, &id, "x", None).await, &format!("task run not found: {id}"));
     let text = "task external run id is not a valid uuid";
-    assert_rejected(chunk(&target, "nope", "x", None).await, Code::InvalidArgument, text);
+    assert_refused(chunk(&target, "nope", "x", None).await, Code::InvalidArgument, text);
 }

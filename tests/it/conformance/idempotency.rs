@@ -14,7 +14,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::deviations::Deviation;
-use crate::support::{RawWorker, Target, Workflow, assert_rejected, eventually};
+use crate::support::{RawWorker, Target, Workflow, assert_refused, eventually};
 
 /// `google.rpc.Status`, the content of the trailer `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -45,7 +45,7 @@ async fn workflow(target: &Target, base: &str, method: IdempotencyMethod, ttl_ms
 }
 
 #[tokio::test]
-async fn duplicate_key_is_rejected_with_existing_run() {
+async fn duplicate_key_is_refused_with_existing_run() {
     let target = Target::start().await;
     let (key, other) = (target.name("key"), target.name("other"));
     let workflow = workflow(&target, "collides", IdempotencyMethod::Ttl, 600_000).await;
@@ -110,7 +110,7 @@ async fn ttl_key_outlives_its_run_until_expiry() {
     let key = target.name("key");
     let workflow = workflow(&target, "ttl", IdempotencyMethod::Ttl, TTL.as_millis() as i64).await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
-    let began = Instant::now();
+    let started = Instant::now();
     let run = target.trigger(&workflow, json!({"key": key})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
@@ -121,7 +121,7 @@ async fn ttl_key_outlives_its_run_until_expiry() {
         }
         // The engine was so slow that the TTL had expired.
         Ok(next) => {
-            assert!(began.elapsed() > TTL, "free after {:?}", began.elapsed());
+            assert!(started.elapsed() > TTL, "free after {:?}", started.elapsed());
             target.cancel(&[&next]).await;
             return worker.close().await;
         }
@@ -166,15 +166,15 @@ async fn status_key_is_released_when_run_finishes() {
 }
 
 #[tokio::test]
-async fn trigger_with_failing_key_expression_is_rejected() {
+async fn trigger_with_failing_key_expression_is_refused() {
     let target = Target::start().await;
     let workflow = workflow(&target, "no-key", IdempotencyMethod::Ttl, 600_000).await;
     let mut worker = RawWorker::start(&target, &workflow, 10).await;
     for input in [json!({}), json!({"key": 5})] {
         match target.try_trigger(workflow.request(input)).await {
-            Ok(run) => assert_rejected(target.details(&run).await, Code::NotFound, "workflow run not found"),
+            Ok(run) => assert_refused(target.details(&run).await, Code::NotFound, "workflow run not found"),
             Err(status) => {
-                assert!(target.deviates(Deviation::FailingKeyIsRejected), "{status:?}");
+                assert!(target.deviates(Deviation::FailingKeyIsRefused), "{status:?}");
                 assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
             }
         }

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::{Deviation, missing};
-use crate::support::{ControlWorker, RawWorker, StreamReader, Target, assert_rejected, eventually};
+use crate::support::{ControlWorker, RawWorker, StreamReader, Target, assert_refused, eventually};
 
 async fn listen(target: &Target, worker_id: &str) -> Result<(), Status> {
     let mut dispatcher = target.dispatcher();
@@ -34,7 +34,7 @@ async fn unknown_worker_is_not_found() {
     let target = Target::start().await;
     let id = Uuid::new_v4().to_string();
     missing(&target, listen(&target, &id).await, "not found");
-    assert_rejected(heartbeat(&target, &id).await, Code::NotFound, &format!("worker not found: {id}"));
+    assert_refused(heartbeat(&target, &id).await, Code::NotFound, &format!("worker not found: {id}"));
     missing(&target, unsubscribe(&target, &id).await, "not found");
 }
 
@@ -43,9 +43,9 @@ async fn malformed_worker_id_is_invalid() {
     let target = Target::start().await;
     for id in ["nope", ""] {
         let text = format!("invalid worker ID format: {id}");
-        assert_rejected(listen(&target, id).await, Code::InvalidArgument, &text);
-        assert_rejected(heartbeat(&target, id).await, Code::InvalidArgument, &text);
-        assert_rejected(unsubscribe(&target, id).await, Code::InvalidArgument, "");
+        assert_refused(listen(&target, id).await, Code::InvalidArgument, &text);
+        assert_refused(heartbeat(&target, id).await, Code::InvalidArgument, &text);
+        assert_refused(unsubscribe(&target, id).await, Code::InvalidArgument, "");
     }
 }
 
@@ -58,7 +58,7 @@ async fn heartbeat_before_first_stream_is_accepted() {
 }
 
 #[tokio::test]
-async fn heartbeat_after_stream_closed_is_rejected() {
+async fn heartbeat_after_stream_closed_is_refused() {
     let target = Target::start().await;
     let workflow = target.workflow("dropped").await;
     let mut worker = RawWorker::register(&target, "worker", &[&workflow.action], &[("default", 1)]).await;
@@ -72,7 +72,7 @@ async fn heartbeat_after_stream_closed_is_rejected() {
         for _ in 0..40 {
             if let Err(status) = worker.heartbeat().await {
                 let text = format!("Heartbeat rejected: worker stream is not active: {}", worker.id);
-                return assert_rejected(Err::<(), _>(status), Code::FailedPrecondition, &text);
+                return assert_refused(Err::<(), _>(status), Code::FailedPrecondition, &text);
             }
         }
     }

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::missing;
-use crate::support::{RawWorker, Target, assert_rejected};
+use crate::support::{RawWorker, Target, assert_refused};
 
 async fn put(target: &Target, request: PutLogRequest) -> Result<(), Status> {
     target.events().put_log(request).await.map(|_| ())
@@ -76,21 +76,21 @@ async fn log_lines_are_listed_in_order_and_since_is_exclusive() {
 }
 
 #[tokio::test]
-async fn invalid_log_line_is_rejected() {
+async fn invalid_log_line_is_refused() {
     let target = Target::start().await;
     let workflow = target.workflow("faults").await;
     let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
-    assert_rejected(put(&target, line(&run, "")).await, Code::InvalidArgument, "");
-    assert_rejected(put(&target, line(&run, &"x".repeat(10_001))).await, Code::InvalidArgument, "");
+    assert_refused(put(&target, line(&run, "")).await, Code::InvalidArgument, "");
+    assert_refused(put(&target, line(&run, &"x".repeat(10_001))).await, Code::InvalidArgument, "");
     for level in ["info", "LOUD"] {
         let request = PutLogRequest { level: Some(level.to_owned()), ..line(&run, "x") };
-        assert_rejected(put(&target, request).await, Code::InvalidArgument, "");
+        assert_refused(put(&target, request).await, Code::InvalidArgument, "");
     }
     let id = Uuid::new_v4().to_string();
     missing(&target, put(&target, line(&id, "x")).await, &format!("task run not found: {id}"));
     let text = "task external run id is not a valid uuid";
-    assert_rejected(put(&target, line("nope", "x")).await, Code::InvalidArgument, text);
+    assert_refused(put(&target, line("nope", "x")).await, Code::InvalidArgument, text);
     target.cancel(&[&run]).await;
 }
 
@@ -102,7 +102,7 @@ async fn log_line_metadata_must_be_an_object() {
     target.details_until(&run, "the run exists", |_| true).await;
     for metadata in ["{", "[1]", "5"] {
         let request = PutLogRequest { metadata: metadata.to_owned(), ..line(&run, metadata) };
-        assert_rejected(put(&target, request).await, Code::InvalidArgument, "");
+        assert_refused(put(&target, request).await, Code::InvalidArgument, "");
     }
     target.cancel(&[&run]).await;
 }

@@ -103,14 +103,14 @@ async fn list_with_and_operator_matches_all_pairs() {
 }
 
 #[tokio::test]
-async fn malformed_filter_is_rejected() {
+async fn malformed_filter_is_refused() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
     let of_flow = format!("limit=1&workflow_ids={}", runs.workflow.workflow_id);
     let no_colon = runs.list(&target, &format!("{of_flow}&additional_metadata={}", runs.a));
     let ids = runs.list(&target, &format!("{}&additional_metadata_operator=AND", runs.pairs()));
     let ids = ids.replace("workflow-runs?", "workflow-runs/external-ids?");
-    let expected = if target.deviates(Deviation::InvalidFilterIsRejected) { 400 } else { 200 };
+    let expected = if target.deviates(Deviation::InvalidFilterIsRefused) { 400 } else { 200 };
     for path in [no_colon, ids] {
         assert_eq!(target.rest.get(&path).await.0, expected, "{path}");
     }

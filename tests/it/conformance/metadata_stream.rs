@@ -201,7 +201,7 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
     let value = target.name("value");
     let mut worker = RawWorker::start(&target, &workflow, 2).await;
     let selector = StreamSelector::Metadata { key: KEY.to_owned(), value: value.clone() };
-    let mut events = target.client().events(selector).await.unwrap();
+    let mut events = target.client().events(selector).await;
     let short = target.try_trigger(marked(&workflow, &value)).await.unwrap();
     let first_action = worker.next_start().await;
     let long = target.try_trigger(marked(&workflow, &value)).await.unwrap();
@@ -221,7 +221,7 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
         }
     }
     worker.complete(&first_action, "{}").await;
-    while next().await.kind != RunEventKind::RunEnded {}
+    while next().await.kind != RunEventKind::RunFinished {}
     for index in 10..40 {
         send(&long, index).await;
     }
@@ -229,7 +229,7 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
     let ended = loop {
         match next().await {
             RunEvent { kind: RunEventKind::Chunk { text, .. }, .. } => of_long.push(number(&text)),
-            RunEvent { kind: RunEventKind::RunEnded, run, .. } => break run,
+            RunEvent { kind: RunEventKind::RunFinished, run, .. } => break run,
             _ => {}
         }
     };

@@ -1,4 +1,5 @@
-//! The conformance suite: required behaviour of an engine, tested with raw gRPC stubs and REST. One test checks one rule.
+//! The conformance suite: required behavior of an engine, tested with raw gRPC stubs and REST. One test checks one
+//! rule.
 //!
 //! `HATCHET_TEST_TARGET` chooses the engine under test, the target:
 //!
@@ -6,15 +7,15 @@
 //! - The embedded engine with a folder: `HATCHET_TEST_TARGET=durable cargo test --test it conformance`
 //! - A real Hatchet: `HATCHET_TEST_TARGET=real HATCHET_CLIENT_TOKEN=… cargo test --test it conformance`, with
 //!   `HATCHET_CLIENT_TLS_STRATEGY=none` for an engine without TLS. `HATCHET_CLIENT_HOST_PORT` and
-//!   `HATCHET_CLIENT_SERVER_URL` override the addresses in the token. Without `HATCHET_TEST_TARGET=real`, a token in the
-//!   environment is not used.
+//!   `HATCHET_CLIENT_SERVER_URL` override the addresses in the token. Without `HATCHET_TEST_TARGET=real`, a token in
+//!   the environment is not used.
 //!
-//! On a real Hatchet each test adds a random prefix to its workflows and workers and touches nothing else. It leaves a few
-//! workflows and finished runs, and no listening worker. `HATCHET_TEST_SLOW=1` adds the tests that wait for long
+//! On a real Hatchet each test adds a random prefix to its workflows and workers and touches nothing else. It leaves a
+//! few workflows and finished runs, and no listening worker. `HATCHET_TEST_SLOW=1` adds the tests that wait for long
 //! timeouts of the engine.
 //!
-//! The reference is the observed behaviour of a real engine (v0.101.27). Where the embedded engine differs on purpose, a
-//! test queries [`deviations`] for the expected behaviour.
+//! The reference is the observed behavior of a real engine (v0.101.27). Where the embedded engine differs on purpose, a
+//! test queries [`deviations`] for the expected behavior.
 
 mod affinity;
 mod assignment;

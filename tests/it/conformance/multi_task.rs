@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{RawWorker, StreamReader, Target, Workflow, assert_rejected};
+use crate::support::{RawWorker, StreamReader, Target, Workflow, assert_refused};
 
 /// A workflow of tasks with parents, and with an on-failure task if its name is given.
 pub(super) fn dag(
@@ -197,14 +197,14 @@ async fn replayed_run_executes_all_its_tasks() {
 }
 
 #[tokio::test]
-async fn invalid_parents_are_rejected() {
+async fn invalid_parents_are_refused() {
     let target = Target::start().await;
     let definition = dag(&target, "unknown-parent", &[("t", &["nope"])], None);
     let text = "dag parent not found: parent step 'nope' not found for step 't'";
-    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, text);
+    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, text);
     let code =
         if target.deviates(Deviation::MalformedDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
     for tasks in [&[("a", &["b"][..]), ("b", &["a"])][..], &[("t", &[]), ("t", &[])]] {
-        assert_rejected(target.try_put(&dag(&target, "broken", tasks, None)).await, code, "");
+        assert_refused(target.try_put(&dag(&target, "broken", tasks, None)).await, code, "");
     }
 }

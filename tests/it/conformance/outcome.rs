@@ -9,7 +9,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{ControlWorker, RawWorker, Target, assert_rejected, only_task};
+use crate::support::{ControlWorker, RawWorker, Target, assert_refused, only_task};
 
 fn output(details: &GetRunDetailsResponse) -> &str {
     std::str::from_utf8(only_task(details).output.as_deref().unwrap_or_default()).unwrap()
@@ -169,10 +169,10 @@ async fn event_without_run_is_invalid() {
     };
     for kind in [Kind::StepEventTypeStarted, Kind::StepEventTypeCompleted, Kind::StepEventTypeFailed] {
         let text = "invalid task external run id zz";
-        assert_rejected(worker.send(event("zz", kind)).await, Code::InvalidArgument, text);
+        assert_refused(worker.send(event("zz", kind)).await, Code::InvalidArgument, text);
         let id = Uuid::new_v4().to_string();
         let text = format!("invalid task external run id {id}");
-        assert_rejected(worker.send(event(&id, kind)).await, Code::InvalidArgument, &text);
+        assert_refused(worker.send(event(&id, kind)).await, Code::InvalidArgument, &text);
     }
     worker.close().await;
 }
@@ -185,9 +185,9 @@ async fn event_without_type_is_invalid() {
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     let event = worker.event(&action, Kind::StepEventTypeUnknown, "");
-    assert_rejected(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
+    assert_refused(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
     let event = StepActionEvent { event_type: 99, ..worker.event(&action, Kind::StepEventTypeUnknown, "") };
-    assert_rejected(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
+    assert_refused(worker.send(event).await, Code::InvalidArgument, &format!("invalid task external run id {run}"));
     worker.complete(&action, "{}").await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
     worker.close().await;

@@ -8,7 +8,7 @@ use hatchet_quickstart::hatchet::wire::proto::{
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::support::{Target, assert_rejected};
+use crate::support::{Target, assert_refused};
 
 async fn register(target: &Target, request: WorkerRegisterRequest) -> Result<WorkerRegisterResponse, Status> {
     Ok(target.dispatcher().register(request).await?.into_inner())
@@ -40,10 +40,10 @@ async fn registration_creates_a_new_worker() {
 }
 
 #[tokio::test]
-async fn worker_name_with_other_characters_is_rejected() {
+async fn worker_name_with_other_characters_is_refused() {
     let target = Target::start().await;
     for invalid in [String::new(), target.name("a b"), target.name("a:b"), target.name("ä")] {
-        assert_rejected(register(&target, named(invalid)).await, Code::InvalidArgument, "CreateWorkerOpts.Name");
+        assert_refused(register(&target, named(invalid)).await, Code::InvalidArgument, "CreateWorkerOpts.Name");
     }
 }
 
@@ -52,7 +52,7 @@ async fn worker_action_has_two_or_three_parts() {
     let target = Target::start().await;
     for invalid in ["", "a", ":b", "a:", "a:b:c:d"] {
         let request = WorkerRegisterRequest { actions: vec![invalid.to_owned()], ..named(target.name("w")) };
-        assert_rejected(register(&target, request).await, Code::InvalidArgument, "CreateWorkerOpts.Actions[0]");
+        assert_refused(register(&target, request).await, Code::InvalidArgument, "CreateWorkerOpts.Actions[0]");
     }
     for valid in ["a:b", "a:b:c"] {
         let action = format!("{}{valid}", target.name(""));
@@ -62,12 +62,12 @@ async fn worker_action_has_two_or_three_parts() {
 }
 
 #[tokio::test]
-async fn slots_in_both_forms_are_rejected() {
+async fn slots_in_both_forms_are_refused() {
     let target = Target::start().await;
     let both =
         WorkerRegisterRequest { slots: Some(3), slot_config: slots(&[("default", 3)]), ..named(target.name("both")) };
     let text = "either slot_config or slots (deprecated) must be provided, not both";
-    assert_rejected(register(&target, both).await, Code::InvalidArgument, text);
+    assert_refused(register(&target, both).await, Code::InvalidArgument, text);
 
     let limits = async |request: WorkerRegisterRequest| {
         // A real engine fails to return a worker without actions.
@@ -103,7 +103,7 @@ async fn labels_and_runtime_info_are_accepted() {
         os: Some("linux".to_owned()),
         extra: Some("x".to_owned()),
     };
-    let request = WorkerRegisterRequest { labels, runtime_info: Some(runtime_info), ..named(target.name("labelled")) };
+    let request = WorkerRegisterRequest { labels, runtime_info: Some(runtime_info), ..named(target.name("labeled")) };
     let worker_id = register(&target, request).await.unwrap().worker_id;
 
     let labels = HashMap::from([("memory".to_owned(), label(None, Some(32)))]);
@@ -112,5 +112,5 @@ async fn labels_and_runtime_info_are_accepted() {
     assert_eq!((upserted.tenant_id, upserted.worker_id), (target.tenant.clone(), worker_id));
 
     let request = UpsertWorkerLabelsRequest { worker_id: Uuid::new_v4().to_string(), labels };
-    assert_rejected(target.dispatcher().upsert_worker_labels(request).await, Code::NotFound, "worker not found");
+    assert_refused(target.dispatcher().upsert_worker_labels(request).await, Code::NotFound, "worker not found");
 }

@@ -9,7 +9,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{RawWorker, TIMEOUT, Target, assert_rejected, only_task};
+use crate::support::{RawWorker, TIMEOUT, Target, assert_refused, only_task};
 
 /// Replays a finished run until its next attempt arrives.
 async fn replayed(target: &Target, worker: &mut RawWorker, run: &str) -> AssignedAction {
@@ -99,9 +99,9 @@ async fn running_run_is_not_replayed() {
 }
 
 #[tokio::test]
-async fn replay_ignores_unknown_and_rejects_malformed_ids() {
+async fn replay_ignores_unknown_and_refuses_malformed_ids() {
     let target = Target::start().await;
     assert!(target.replay(&[&Uuid::new_v4().to_string()]).await.is_empty());
     let request = ReplayTasksRequest { external_ids: vec!["nope".to_owned()], filter: None };
-    assert_rejected(target.admin().replay_tasks(request).await, Code::InvalidArgument, "invalid external id");
+    assert_refused(target.admin().replay_tasks(request).await, Code::InvalidArgument, "invalid external id");
 }

@@ -142,7 +142,7 @@ async fn runs_are_listed_by_metadata() {
 }
 
 #[tokio::test]
-async fn payload_that_is_not_an_object_is_rejected() {
+async fn payload_that_is_not_an_object_is_refused() {
     let target = Target::start().await;
     let workflow = target.workflow("payload").await;
     let workflows = format!("/api/v1/tenants/{}/workflows", target.tenant);

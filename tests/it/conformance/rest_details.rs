@@ -9,25 +9,25 @@ use super::multi_task::{dag, next_two, worker};
 use crate::support::{RawWorker, Target, Workflow};
 
 /// The details of a run in a final status.
-async fn ended_details(target: &Target, run: &str) -> Value {
+async fn finished_details(target: &Target, run: &str) -> Value {
     target.done(run).await;
-    let is_ended = |view: &Value| {
+    let is_finished = |view: &Value| {
         let tasks = view["tasks"].as_array().into_iter().flatten();
         tasks.chain([&view["run"]]).all(|part| !["QUEUED", "RUNNING"].map(Value::from).contains(&part["status"]))
     };
-    target.rest.get_until(&format!("/api/v1/stable/workflow-runs/{run}"), "the run has ended", is_ended).await
+    target.rest.get_until(&format!("/api/v1/stable/workflow-runs/{run}"), "the run has finished", is_finished).await
 }
 
-/// Waits until REST shows that these tasks have ended. A real engine stores ends in batches, and does not order the ends
-/// of a batch.
-async fn shown_as_ended(target: &Target, run: &str, names: &[&str]) {
-    let has_ended = |view: &Value, name: &str| {
+/// Waits until REST shows that these tasks have finished. A real engine stores ends in batches, and does not order the
+/// ends of a batch.
+async fn shown_as_finished(target: &Target, run: &str, names: &[&str]) {
+    let is_finished = |view: &Value, name: &str| {
         let tasks = view["tasks"].as_array().into_iter().flatten();
         let is_task = |task: &&Value| task["actionId"].as_str().is_some_and(|id| id.ends_with(&format!(":{name}")));
         tasks.filter(is_task).any(|task| task["finishedAt"].is_string())
     };
-    let all = |view: &Value| names.iter().all(|name| has_ended(view, name));
-    target.rest.get_until(&format!("/api/v1/stable/workflow-runs/{run}"), "the tasks have ended", all).await;
+    let all = |view: &Value| names.iter().all(|name| is_finished(view, name));
+    target.rest.get_until(&format!("/api/v1/stable/workflow-runs/{run}"), "the tasks have finished", all).await;
 }
 
 /// The task of a run's details whose action ends with this name.
@@ -54,10 +54,10 @@ async fn details_of_several_tasks_have_payload_of_each() {
     worker.complete(&roots["a"], r#"{"v":1}"#).await;
     worker.complete(&roots["b"], r#"{"v":2}"#).await;
     let last = worker.next_start().await;
-    shown_as_ended(&target, &run, &["a", "b"]).await;
+    shown_as_finished(&target, &run, &["a", "b"]).await;
     worker.complete(&last, r#"{"v":3}"#).await;
 
-    let details = ended_details(&target, &run).await;
+    let details = finished_details(&target, &run).await;
     let input = json!({"n": 1});
     assert_eq!((&details["run"]["input"], &details["run"]["output"]), (&input, &json!({"v": 3})));
     assert_eq!((&details["run"]["status"], &details["run"]["errorMessage"]), (&json!("COMPLETED"), &json!("")));
@@ -82,10 +82,10 @@ async fn details_of_failed_run_have_errors_for_on_failure_task() {
     worker.complete(&roots["fine"], r#"{"ok":1}"#).await;
     worker.fail(&roots["boom"], "no").await;
     let rescue = worker.next_start().await;
-    shown_as_ended(&target, &run, &["boom", "fine", "child"]).await;
+    shown_as_finished(&target, &run, &["boom", "fine", "child"]).await;
     worker.complete(&rescue, r#"{"rescued":1}"#).await;
 
-    let details = ended_details(&target, &run).await;
+    let details = finished_details(&target, &run).await;
     let view = &details["run"];
     assert_eq!((&view["status"], &view["errorMessage"]), (&json!("FAILED"), &json!("no")));
     assert_eq!(view["output"], json!({"rescued": 1}));
@@ -206,7 +206,7 @@ async fn error_is_empty_without_failure() {
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;
-    let completed = ended_details(&target, &run).await;
+    let completed = finished_details(&target, &run).await;
     for view in [&queued, &completed] {
         assert_eq!((&view["run"]["errorMessage"], &view["tasks"][0]["errorMessage"]), (&json!(""), &json!("")));
     }
@@ -224,7 +224,7 @@ async fn timeout_is_failure_without_error_over_rest() {
     // Over gRPC, only the execution timeout is a failure.
     for (run, status) in runs.iter().zip([RunStatus::Failed, RunStatus::Cancelled]) {
         assert_eq!(target.done(run).await.status(), status);
-        let details = ended_details(&target, run).await;
+        let details = finished_details(&target, run).await;
         for part in [&details["run"], &details["tasks"][0]] {
             assert_eq!((&part["status"], &part["errorMessage"]), (&json!("FAILED"), &json!("")), "{part}");
         }

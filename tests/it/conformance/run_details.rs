@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{RawWorker, Target, assert_rejected, only_task};
+use crate::support::{RawWorker, Target, assert_refused, only_task};
 
 #[tokio::test]
-async fn invalid_or_unknown_run_id_is_rejected() {
+async fn invalid_or_unknown_run_id_is_refused() {
     let target = Target::start().await;
-    assert_rejected(target.details("nope").await, Code::InvalidArgument, "invalid external id");
-    assert_rejected(target.details("").await, Code::InvalidArgument, "invalid external id");
+    assert_refused(target.details("nope").await, Code::InvalidArgument, "invalid external id");
+    assert_refused(target.details("").await, Code::InvalidArgument, "invalid external id");
     let id = Uuid::new_v4().to_string();
-    assert_rejected(target.details(&id).await, Code::NotFound, "workflow run not found");
+    assert_refused(target.details(&id).await, Code::NotFound, "workflow run not found");
 }
 
 #[tokio::test]

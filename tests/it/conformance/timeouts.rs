@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::{Deviation, missing};
-use crate::support::{ControlWorker, RawWorker, Target, assert_rejected, only_task};
+use crate::support::{ControlWorker, RawWorker, Target, assert_refused, only_task};
 
 #[tokio::test]
 async fn execution_timeout_fails_run_and_cancels_attempt() {
@@ -114,7 +114,7 @@ async fn refresh_requires_running_task_and_duration() {
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     for by in ["", "1d", "60", "-5s"] {
-        assert_rejected(refresh(&target, &run, by).await, Code::InvalidArgument, "");
+        assert_refused(refresh(&target, &run, by).await, Code::InvalidArgument, "");
     }
     let id = Uuid::new_v4().to_string();
     missing(&target, refresh(&target, &id, "5s").await, &format!("task run not found: {id}"));

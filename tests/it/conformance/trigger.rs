@@ -1,4 +1,4 @@
-//! Triggers: accepted and rejected requests, and what the task receives as its input.
+//! Triggers: accepted and refused requests, and what the task receives as its input.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest,
@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::deviations::Deviation;
-use crate::support::{RawWorker, Target, Workflow, assert_rejected};
+use crate::support::{RawWorker, Target, Workflow, assert_refused};
 
 fn with_input(workflow: &Workflow, input: &str) -> TriggerWorkflowRequest {
     TriggerWorkflowRequest { name: workflow.name.clone(), input: input.to_owned(), ..Default::default() }
@@ -30,15 +30,15 @@ async fn received_input(worker: &mut RawWorker, run: &str) -> (Value, String) {
 }
 
 #[tokio::test]
-async fn input_that_is_not_json_is_rejected() {
+async fn input_that_is_not_json_is_refused() {
     let target = Target::start().await;
     let workflow = target.workflow("not-json").await;
     for input in ["{", "not json", "{\"a\":}"] {
         let text = "invalid json in field `payload`";
-        assert_rejected(target.try_trigger(with_input(&workflow, input)).await, Code::InvalidArgument, text);
+        assert_refused(target.try_trigger(with_input(&workflow, input)).await, Code::InvalidArgument, text);
     }
     let text = r"encoded jsonb contains invalid null character \u0000 in field `payload`";
-    assert_rejected(target.try_trigger(with_input(&workflow, r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
+    assert_refused(target.try_trigger(with_input(&workflow, r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
 }
 
 #[tokio::test]
@@ -79,8 +79,8 @@ async fn metadata_must_be_json() {
         ..workflow.request(json!({}))
     };
     let text = "in field `additionalMetadata`";
-    assert_rejected(target.try_trigger(with("{")).await, Code::InvalidArgument, text);
-    assert_rejected(target.try_trigger(with(r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
+    assert_refused(target.try_trigger(with("{")).await, Code::InvalidArgument, text);
+    assert_refused(target.try_trigger(with(r#"{"a":"\u0000"}"#)).await, Code::InvalidArgument, text);
 
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     for metadata in ["", "[1]"] {
@@ -95,13 +95,13 @@ async fn metadata_must_be_json() {
 }
 
 #[tokio::test]
-async fn priority_outside_1_to_3_is_rejected() {
+async fn priority_outside_1_to_3_is_refused() {
     let target = Target::start().await;
     let workflow = target.workflow("priority").await;
     for priority in [0, 4, -1] {
         let request = TriggerWorkflowRequest { priority: Some(priority), ..workflow.request(json!({})) };
         let text = format!("priority must be between 1 and 3, got {priority}");
-        assert_rejected(target.try_trigger(request).await, Code::InvalidArgument, &text);
+        assert_refused(target.try_trigger(request).await, Code::InvalidArgument, &text);
     }
 }
 
@@ -111,7 +111,7 @@ async fn desired_worker_must_be_a_uuid() {
     let workflow = target.workflow("desired").await;
     let with =
         |id: &str| TriggerWorkflowRequest { desired_worker_id: Some(id.to_owned()), ..workflow.request(json!({})) };
-    assert_rejected(target.try_trigger(with("nope")).await, Code::InvalidArgument, "");
+    assert_refused(target.try_trigger(with("nope")).await, Code::InvalidArgument, "");
     let run = target.try_trigger(with(&Uuid::new_v4().to_string())).await.unwrap();
     // The desired worker affects sticky workflows only.
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
@@ -130,15 +130,15 @@ async fn trigger_of_unknown_workflow_creates_no_run() {
         match target.try_trigger(request).await {
             // A real engine also returns this error when its fast path is busy.
             Err(status) => {
-                assert_rejected(
+                assert_refused(
                     Err::<(), _>(status),
                     Code::InvalidArgument,
                     &format!("workflow names not found: {name}"),
                 );
             }
             Ok(run) => {
-                assert!(!target.deviates(Deviation::UnknownWorkflowIsRejected), "{name} was accepted");
-                assert_rejected(target.details(&run).await, Code::NotFound, "workflow run not found");
+                assert!(!target.deviates(Deviation::UnknownWorkflowIsRefused), "{name} was accepted");
+                assert_refused(target.details(&run).await, Code::NotFound, "workflow run not found");
             }
         }
     }
@@ -183,12 +183,12 @@ async fn empty_bulk_trigger_returns_no_ids() {
 }
 
 #[tokio::test]
-async fn invalid_item_rejects_the_bulk_trigger() {
+async fn invalid_item_refuses_the_bulk_trigger() {
     let target = Target::start().await;
     let workflow = target.workflow("bulk-invalid").await;
     let mut worker = RawWorker::start(&target, &workflow, 10).await;
     let items = vec![workflow.request(json!({})), with_input(&workflow, "{"), workflow.request(json!({}))];
-    assert_rejected(bulk(&target, items).await, Code::InvalidArgument, "invalid json in field `payload`");
+    assert_refused(bulk(&target, items).await, Code::InvalidArgument, "invalid json in field `payload`");
     // The next assignment of the worker is a later run.
     let run = target.trigger(&workflow, json!({})).await;
     received_input(&mut worker, &run).await;
@@ -222,6 +222,6 @@ async fn admin_service_trigger_creates_a_run() {
 
     let text = "priority must be between 1 and 3, got 9";
     let request = TriggerWorkflowRunRequest { priority: Some(9), ..request };
-    assert_rejected(trigger_run(&target, request).await, Code::InvalidArgument, text);
+    assert_refused(trigger_run(&target, request).await, Code::InvalidArgument, text);
     worker.close().await;
 }

@@ -8,7 +8,7 @@ use hatchet_quickstart::hatchet::wire::proto::{
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::support::{RawWorker, Target, Workflow, assert_rejected};
+use crate::support::{RawWorker, Target, Workflow, assert_refused};
 
 fn event(key: &str, payload: Value) -> PushEventRequest {
     PushEventRequest { key: key.to_owned(), payload: payload.to_string(), ..Default::default() }
@@ -62,12 +62,12 @@ async fn bulk_events_are_all_or_nothing() {
     let target = Target::start().await;
     let (_, mut worker) = triggered_by(&target, "in-bulk", &["key"]).await;
     let bulk = async |events| target.events().bulk_push(BulkPushEventRequest { events }).await;
-    assert_rejected(bulk(Vec::new()).await, Code::InvalidArgument, "No events to ingest");
+    assert_refused(bulk(Vec::new()).await, Code::InvalidArgument, "No events to ingest");
     let valid = event(&target.name("key"), json!({"n": 1}));
-    assert_rejected(bulk(vec![valid.clone(); 1001]).await, Code::InvalidArgument, "too many events");
+    assert_refused(bulk(vec![valid.clone(); 1001]).await, Code::InvalidArgument, "too many events");
     let invalid = PushEventRequest { payload: "nope".to_owned(), ..valid.clone() };
-    assert_rejected(bulk(vec![invalid.clone()]).await, Code::InvalidArgument, "");
-    assert_rejected(push(&target, invalid).await, Code::InvalidArgument, "");
+    assert_refused(bulk(vec![invalid.clone()]).await, Code::InvalidArgument, "");
+    assert_refused(push(&target, invalid).await, Code::InvalidArgument, "");
     let pushed = bulk(vec![valid.clone(), valid]).await.unwrap().into_inner();
     assert_eq!(pushed.events.len(), 2);
     for _ in 0..2 {
@@ -101,7 +101,7 @@ async fn scheduled_run_starts_at_its_time() {
     worker.close().await;
 
     let unknown = ScheduleWorkflowRequest { name: target.name("nowhere"), ..request };
-    assert_rejected(target.workflows().schedule_workflow(unknown).await, Code::NotFound, "workflow not found");
+    assert_refused(target.workflows().schedule_workflow(unknown).await, Code::NotFound, "workflow not found");
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn cron_is_created_read_and_deleted() {
     let target = Target::start().await;
     let mut definition = target.definition("timed");
     definition.cron_triggers = vec!["not a cron".to_owned()];
-    assert_rejected(target.try_put(&definition).await, Code::InvalidArgument, "");
+    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, "");
     definition.cron_triggers = vec!["0 0 1 1 *".to_owned()];
     let workflow = target.put(&definition).await;
     let tenant = &target.tenant;

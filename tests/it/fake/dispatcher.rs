@@ -11,7 +11,7 @@ use super::{Finished, Report, Services};
 
 type Reply<T> = Result<Response<T>, Status>;
 
-/// Rejects a call that no test scripts.
+/// Refuses a call that no test scripts.
 pub(super) fn unscripted<T>(what: &str) -> Reply<T> {
     Err(Status::unimplemented(format!("the scripted engine has no {what}")))
 }

@@ -57,7 +57,7 @@ pub struct Script {
     /// Delay of the response to each single trigger.
     pub trigger_delay: Duration,
     pub bulk_sizes: Vec<usize>,
-    /// Subscriptions to the ends of runs: the requested run ids and the sender. The last is the newest.
+    /// Subscriptions that report finished runs: the requested run ids and the sender. The last is the newest.
     pub subscriptions: Vec<(Vec<String>, StreamSender<WorkflowRunEvent>)>,
 }
 

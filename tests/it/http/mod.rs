@@ -10,7 +10,7 @@ use hatchet_quickstart::{
 };
 use tonic::Code;
 
-use crate::support::{Embedded, Target, assert_rejected, page_as};
+use crate::support::{Embedded, Target, assert_refused, page_as};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn token_of_another_engine_is_refused() {
@@ -18,7 +18,7 @@ async fn token_of_another_engine_is_refused() {
     let other = Embedded::start().await.handshake();
     let link = target.link_as(Some(&format!("bearer {}", other.token)));
     let mut client = DispatcherClient::new(link);
-    assert_rejected(client.get_version(GetVersionRequest {}).await, Code::Unauthenticated, "invalid auth token");
+    assert_refused(client.get_version(GetVersionRequest {}).await, Code::Unauthenticated, "invalid auth token");
     let bearer = format!("Bearer {}", other.token);
     for tenant in [&target.tenant, &other.tenant_id] {
         let path = format!("/api/v1/tenants/{tenant}");
@@ -35,6 +35,6 @@ async fn port_in_use_is_reported() {
     assert_eq!(error.kind(), EngineErrorKind::Address);
     assert_eq!(
         error.to_string(),
-        format!("cannot listen on {bind}: address in use. Choose another address, or port 0")
+        format!("listening on {bind} failed: address in use. Choose another address, or port 0")
     );
 }

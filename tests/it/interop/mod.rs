@@ -14,7 +14,7 @@
 //! | list by metadata right after the run | yes | no: not listed yet |
 //! | event push, in bulk, triggers with wildcards; cron and schedule: create, get, list, run | yes | yes |
 //! | cron and schedule delete | works, but the SDK reports an error as it does not accept status 204 | the same |
-//! | trigger of an unregistered workflow | rejected | waits forever |
+//! | trigger of an unregistered workflow | refused | waits forever |
 
 mod sidecar;
 

@@ -113,7 +113,7 @@ impl Program {
         self.wait_within(TIMEOUT)
     }
 
-    /// The same with another timeout.
+    /// Waits like [`wait`](Self::wait), with another timeout.
     pub fn wait_within(mut self, timeout: Duration) -> ProgramOutput {
         let deadline = Instant::now() + timeout;
         // The pipes are closed when the program exits, so its exit code follows soon.

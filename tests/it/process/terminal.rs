@@ -1,11 +1,11 @@
-//! The programs on a pseudo-terminal: colours, the lines of a worker about its runs, the elapsed time.
+//! The programs on a pseudo-terminal: colors, the lines of a worker about its runs, the elapsed time.
 
 use super::{Program, Workspace};
 
 const GREET: [&str; 4] = ["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"Ada"}"#];
 const FAIL: [&str; 4] = ["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":-1}"#];
 
-/// The start of the escape sequence of a colour.
+/// The start of the escape sequence of a color.
 const COLOR: &str = "\x1b[3";
 
 #[test]
@@ -80,7 +80,7 @@ fn runner_shows_the_elapsed_time_on_a_terminal_only() {
         scope.spawn(|| {
             let shown = run(&[], true);
             // The line is erased before the next one is printed.
-            assert!(shown.contains("      1 s  RUNNING\n\r\x1b[1A\x1b[J"), "{shown:?}");
+            assert!(shown.contains("       1s  RUNNING\n\r\x1b[1A\x1b[J"), "{shown:?}");
             assert!(shown.contains("\x1b[J   ") && shown.contains("s  COMPLETED\n"), "{shown:?}");
             assert!(!shown.contains(COLOR), "{shown:?}");
         });

@@ -17,7 +17,7 @@ pub use embedded::Embedded;
 pub use http::{page, page_as};
 pub use rest::Rest;
 pub use stream_reader::StreamReader;
-pub use target::{Dispatcher, Link, Target};
+pub use target::{AuthenticatedChannel, Dispatcher, Target};
 pub use wait::{TIMEOUT, eventually, until, within_timeout};
 pub use worker::{ControlWorker, RawWorker};
 pub use workflow::{Workflow, only_task};
@@ -29,7 +29,7 @@ use hatchet_quickstart::hatchet::{
 
 /// Asserts that a call failed with this code, and that its message contains this text.
 #[track_caller]
-pub fn assert_rejected<T: std::fmt::Debug>(result: Result<T, tonic::Status>, code: tonic::Code, text: &str) {
+pub fn assert_refused<T: std::fmt::Debug>(result: Result<T, tonic::Status>, code: tonic::Code, text: &str) {
     let status = result.expect_err("the call succeeded");
     assert_eq!(status.code(), code, "{status:?}");
     assert!(status.message().contains(text), "`{}` does not contain `{text}`", status.message());

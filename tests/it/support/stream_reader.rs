@@ -62,7 +62,7 @@ impl<T: Send + std::fmt::Debug + 'static> StreamReader<T> {
     /// Asserts that the stream ends with this error and without another message.
     pub async fn expect_error(&mut self, code: Code, text: &str) {
         match self.next().await {
-            Some(Err(status)) => super::assert_rejected(Err::<(), _>(status), code, text),
+            Some(Err(status)) => super::assert_refused(Err::<(), _>(status), code, text),
             other => panic!("{}: expected {code:?}, got {other:?}", self.what),
         }
     }

@@ -36,9 +36,9 @@ impl Interceptor for Bearer {
 }
 
 /// The transport of every stub.
-pub type Link = InterceptedService<Channel, Bearer>;
+pub type AuthenticatedChannel = InterceptedService<Channel, Bearer>;
 
-pub type Dispatcher = DispatcherClient<Link>;
+pub type Dispatcher = DispatcherClient<AuthenticatedChannel>;
 
 pub struct Target {
     pub tenant: String,
@@ -132,13 +132,13 @@ impl Target {
     }
 
     /// Creates a transport with this `authorization` header, or without one.
-    pub fn link_as(&self, authorization: Option<&str>) -> Link {
+    pub fn link_as(&self, authorization: Option<&str>) -> AuthenticatedChannel {
         let bearer = Bearer(authorization.map(|value| value.parse().unwrap()));
         InterceptedService::new(self.channel.clone(), bearer)
     }
 
     /// Creates an authenticated transport over the given connection.
-    pub fn link_over(&self, channel: Channel) -> Link {
+    pub fn link_over(&self, channel: Channel) -> AuthenticatedChannel {
         InterceptedService::new(channel, Bearer(Some(self.authorization().parse().unwrap())))
     }
 
@@ -146,7 +146,7 @@ impl Target {
         format!("bearer {}", self.token)
     }
 
-    pub fn link(&self) -> Link {
+    pub fn link(&self) -> AuthenticatedChannel {
         self.link_over(self.channel.clone())
     }
 
@@ -166,15 +166,15 @@ impl Target {
         DispatcherClient::new(self.link())
     }
 
-    pub fn workflows(&self) -> WorkflowServiceClient<Link> {
+    pub fn workflows(&self) -> WorkflowServiceClient<AuthenticatedChannel> {
         WorkflowServiceClient::new(self.link())
     }
 
-    pub fn admin(&self) -> AdminServiceClient<Link> {
+    pub fn admin(&self) -> AdminServiceClient<AuthenticatedChannel> {
         AdminServiceClient::new(self.link())
     }
 
-    pub fn events(&self) -> EventsServiceClient<Link> {
+    pub fn events(&self) -> EventsServiceClient<AuthenticatedChannel> {
         EventsServiceClient::new(self.link())
     }
 }

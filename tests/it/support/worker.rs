@@ -12,7 +12,7 @@ use hatchet_quickstart::hatchet::wire::{
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
-use super::{Dispatcher, Link, StreamReader, Target, Workflow};
+use super::{AuthenticatedChannel, Dispatcher, StreamReader, Target, Workflow};
 
 /// The interval of all SDKs. An engine stops assigning 5 s after the last heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(4);
@@ -55,7 +55,7 @@ impl RawWorker {
     }
 
     /// Starts a listening worker for one workflow over its own connection.
-    pub async fn start_over(target: &Target, link: Link, workflow: &Workflow, slots: i32) -> Self {
+    pub async fn start_over(target: &Target, link: AuthenticatedChannel, workflow: &Workflow, slots: i32) -> Self {
         let dispatcher = Dispatcher::new(link);
         let slots = [("default", slots)];
         let mut worker = Self::register_over(dispatcher, target.name("worker"), &[&workflow.action], &slots).await;

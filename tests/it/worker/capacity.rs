@@ -90,12 +90,12 @@ async fn cpu_slots_are_separate_from_default_slots() {
         Ok(json!({}))
     });
     let released = Arc::new(Notify::new());
-    let (begun, release) = (Arc::new(Notify::new()), released.clone());
-    let signal = begun.clone();
+    let (started, release) = (Arc::new(Notify::new()), released.clone());
+    let signal = started.clone();
     let waiting = Stub::new("waiting").task(move |_: Json, _| {
-        let (begun, release) = (signal.clone(), release.clone());
+        let (started, release) = (signal.clone(), release.clone());
         async move {
-            begun.notify_one();
+            started.notify_one();
             release.notified().await;
             Ok(json!({}))
         }
@@ -103,7 +103,7 @@ async fn cpu_slots_are_separate_from_default_slots() {
     let options = WorkerOptions { slots: 1, cpu_threads: 2, ..super::options() };
     let fixture = Fixture::with(options, &[], [computing, waiting]).await;
     let run = fixture.trigger("waiting", json!({})).await;
-    begun.notified().await;
+    started.notified().await;
     // The default slot is in use, and CPU tasks continue.
     for other in &trigger_many(&fixture, "computing", 20).await {
         assert_eq!(outcome(other).await.status, RunStatus::Completed);

@@ -19,12 +19,12 @@ use crate::support::named;
 type Json = serde_json::Map<String, Value>;
 
 /// Creates a task that signals its start and ends when it is released.
-fn waiting(begun: &Arc<Notify>, release: &Arc<Notify>) -> Task<Json, Value> {
-    let (begun, release) = (begun.clone(), release.clone());
+fn waiting(started: &Arc<Notify>, release: &Arc<Notify>) -> Task<Json, Value> {
+    let (started, release) = (started.clone(), release.clone());
     Stub::new("waiting").task(move |_: Json, _| {
-        let (begun, release) = (begun.clone(), release.clone());
+        let (started, release) = (started.clone(), release.clone());
         async move {
-            begun.notify_one();
+            started.notify_one();
             release.notified().await;
             Ok(json!({ "done": true }))
         }
@@ -33,12 +33,12 @@ fn waiting(begun: &Arc<Notify>, release: &Arc<Notify>) -> Task<Json, Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_finishes_running_attempts_and_accepts_no_more() {
-    let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let long = WorkerOptions { grace: Duration::from_secs(60), ..options() };
-    let Fixture { client, worker, engine: _engine } = Fixture::with(long, &[], [waiting(&begun, &release)]).await;
+    let Fixture { client, worker, engine: _engine } = Fixture::with(long, &[], [waiting(&started, &release)]).await;
     let trigger = async || client.run_no_wait(&named("waiting"), &json!({})).await.unwrap();
     let running: RunRef = trigger().await;
-    begun.notified().await;
+    started.notified().await;
     let mut state = worker.state();
     let stopped = tokio::spawn(worker.stop());
     within("the worker drains", state.wait_for(|state| *state == WorkerState::Draining)).await.unwrap();
@@ -62,16 +62,16 @@ async fn drain_finishes_running_attempts_and_accepts_no_more() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_closes_the_stream_without_rest() {
     let fake = Fake::start().await;
-    let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let long = WorkerOptions { grace: Duration::from_secs(60), ..options() };
     let worker = Worker::new(&Client::new(fake.config()).unwrap())
         .options(long)
-        .register(waiting(&begun, &release))
+        .register(waiting(&started, &release))
         .start()
         .unwrap();
     fake.until_listening().await;
     let run = fake.assign("waiting", "{}").await;
-    begun.notified().await;
+    started.notified().await;
     let (id, stream) = fake.script(|script| script.streams[0].clone());
     let stopped = tokio::spawn(worker.stop());
     within("the stream is closed", stream.closed()).await;
@@ -85,12 +85,12 @@ async fn drain_closes_the_stream_without_rest() {
 async fn attempt_that_outlives_the_grace_may_be_retried() {
     let fake = Fake::start().await;
     let (sender, mut reasons) = mpsc::unbounded_channel();
-    let begun = Arc::new(Notify::new());
-    let signal = begun.clone();
+    let started = Arc::new(Notify::new());
+    let signal = started.clone();
     let cooperative = Stub::new("cooperative").task(move |_: Json, ctx: Context| {
-        let (begun, reasons) = (signal.clone(), sender.clone());
+        let (started, reasons) = (signal.clone(), sender.clone());
         async move {
-            begun.notify_one();
+            started.notify_one();
             let reason = ctx.cancelled().await;
             reasons.send(reason).unwrap();
             Err::<Json, _>(TaskError::cancelled(reason))
@@ -100,7 +100,7 @@ async fn attempt_that_outlives_the_grace_may_be_retried() {
         Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(cooperative).start().unwrap();
     fake.until_listening().await;
     let run = fake.assign("cooperative", "{}").await;
-    begun.notified().await;
+    started.notified().await;
     let drained = within("the worker stops", worker.stop()).await.unwrap();
     assert_eq!(drained.cancelled, [format!("cooperative ({run})")]);
     assert!(drained.still_running.is_empty(), "{drained:?}");
@@ -112,9 +112,9 @@ async fn attempt_that_outlives_the_grace_may_be_retried() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn body_that_ignores_cancellation_is_still_running() {
     let fake = Fake::start().await;
-    let begun = Arc::new(Notify::new());
+    let started = Arc::new(Notify::new());
     let (release, released) = std::sync::mpsc::channel::<()>();
-    let (signal, released) = (begun.clone(), std::sync::Mutex::new(released));
+    let (signal, released) = (started.clone(), std::sync::Mutex::new(released));
     let ignoring = Stub::new("ignoring").blocking_task(move |_: Json, _| {
         signal.notify_one();
         // Blocks until the test drops the sender.
@@ -125,7 +125,7 @@ async fn body_that_ignores_cancellation_is_still_running() {
         Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(ignoring).start().unwrap();
     fake.until_listening().await;
     let run = fake.assign("ignoring", "{}").await;
-    begun.notified().await;
+    started.notified().await;
     let drained = within("the worker stops", worker.stop()).await.unwrap();
     assert_eq!(drained.still_running, [format!("ignoring ({run})")]);
     assert!(drained.unreported.is_empty(), "the outcome of a running body is not due: {drained:?}");
@@ -153,11 +153,11 @@ async fn unacknowledged_outcome_is_unreported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_worker_stops_immediately_and_unregisters() {
     let fake = Fake::start().await;
-    let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let long = WorkerOptions { grace: Duration::from_secs(600), ..options() };
     let worker = Worker::new(&Client::new(fake.config()).unwrap())
         .options(long)
-        .register(waiting(&begun, &release))
+        .register(waiting(&started, &release))
         .start()
         .unwrap();
     fake.until_listening().await;

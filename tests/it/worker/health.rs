@@ -210,11 +210,11 @@ async fn ended_attempts_are_counted_by_task_and_outcome() {
     cancellable.cancel().await.unwrap();
     let stats =
         eventually("no attempt is left", async || Some(worker.stats()).filter(|stats| stats.attempts == 0)).await;
-    let ended = |end| stats.tasks["varying"].ended[&end];
-    let counted = [AttemptEnd::Completed, AttemptEnd::Failed, AttemptEnd::Fatal, AttemptEnd::Cancelled].map(ended);
+    let finished = |end| stats.tasks["varying"].finished[&end];
+    let counted = [AttemptEnd::Completed, AttemptEnd::Failed, AttemptEnd::Fatal, AttemptEnd::Cancelled].map(finished);
     assert_eq!(counted, [2, 1, 1, 1]);
     assert_eq!(stats.tasks["varying"].durations.count, 5);
-    assert_eq!(stats.tasks["counting"].ended[&AttemptEnd::Completed], 1);
+    assert_eq!(stats.tasks["counting"].finished[&AttemptEnd::Completed], 1);
     assert_eq!((stats.reports_waiting, stats.outcomes_lost, stats.queued["cpu"]), (0, 0, 0));
     let metrics = page(at, "/metrics").1;
     for line in [
@@ -275,13 +275,13 @@ async fn unfinished_requests_do_not_block_probes() {
 async fn readyz_is_503_while_draining() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
-    let (begun, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (started, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let task = {
-        let (begun, end) = (begun.clone(), end.clone());
+        let (started, end) = (started.clone(), end.clone());
         Stub::new("slow").task(move |_: Json, _| {
-            let (begun, end) = (begun.clone(), end.clone());
+            let (started, end) = (started.clone(), end.clone());
             async move {
-                begun.notify_one();
+                started.notify_one();
                 end.notified().await;
                 Ok(json!({}))
             }
@@ -291,7 +291,7 @@ async fn readyz_is_503_while_draining() {
     let (mut worker, at) = start(config.clone(), options, [task]);
     within("the worker listens", worker.listening()).await.unwrap();
     let run = Client::new(config).unwrap().run_no_wait(&named("slow"), &json!({})).await.unwrap();
-    within("the body runs", begun.notified()).await;
+    within("the body runs", started.notified()).await;
     let stopping = tokio::spawn(worker.stop());
     eventually("the worker drains", async || (page(at, "/readyz") == (503, "draining\n".to_owned())).then_some(()))
         .await;

@@ -91,8 +91,8 @@ fn heartbeats_continue_while_every_thread_is_blocked() {
             fake.finished(run).await;
         }
     });
-    let begun = Instant::now();
+    let started = Instant::now();
     engine.block_on(worker.stop()).unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(10));
     bodies.shutdown_background();
 }

@@ -49,9 +49,9 @@ async fn call_on_dead_connection_fails_and_next_call_reconnects() {
         let client = Client::new(config).unwrap();
         client.engine_version().await.unwrap();
         proxy.black_hole();
-        let begun = Instant::now();
+        let started = Instant::now();
         let error = within("the call ends", client.engine_version()).await.unwrap_err();
-        let time = begun.elapsed();
+        let time = started.elapsed();
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
         assert!(error.to_string().contains("nothing was received for"), "{error}");
         proxy.restore();
@@ -72,9 +72,9 @@ async fn worker_detects_dead_connection_within_two_seconds() {
         let is_listening = |state: &WorkerState| matches!(state, WorkerState::Listening(_));
         within("the worker listens", state.wait_for(is_listening)).await.unwrap();
         proxy.black_hole();
-        let begun = Instant::now();
+        let started = Instant::now();
         within("the worker detects it", state.wait_for(|state| !is_listening(state))).await.unwrap();
-        let time = begun.elapsed();
+        let time = started.elapsed();
         proxy.restore();
         within("the worker listens again", state.wait_for(is_listening)).await.unwrap();
         time

@@ -180,8 +180,8 @@ async fn events_carry_the_fields_of_the_assignment() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_run_is_not_reported() {
     let fake = Fake::start().await;
-    let begun = Arc::new(Notify::new());
-    let signal = begun.clone();
+    let started = Arc::new(Notify::new());
+    let signal = started.clone();
     let late = Stub::new("late").blocking_task(move |_: Json, ctx: Context| {
         signal.notify_one();
         while !ctx.is_cancelled() {
@@ -191,7 +191,7 @@ async fn cancelled_run_is_not_reported() {
     });
     let _worker = worker(&fake, [late.erase(), echo().erase()]).await;
     let run = fake.assign("late", "{}").await;
-    begun.notified().await;
+    started.notified().await;
     fake.send(cancel_action(run, "late:late")).await;
     // Three later runs on the same stream complete; a late output would have been reported by then.
     for _ in 0..3 {

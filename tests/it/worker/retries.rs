@@ -84,21 +84,21 @@ async fn panic_is_retried() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn output_after_cancellation_is_ignored() {
-    let begun = Arc::new(Notify::new());
+    let started = Arc::new(Notify::new());
     let (sender, mut reasons) = mpsc::unbounded_channel();
-    let signal = begun.clone();
+    let signal = started.clone();
     let cooperative = Stub::new("cooperative").task(move |_: Json, ctx: Context| {
-        let (begun, reasons) = (signal.clone(), sender.clone());
+        let (started, reasons) = (signal.clone(), sender.clone());
         async move {
-            begun.notify_one();
+            started.notify_one();
             reasons.send(ctx.cancelled().await).unwrap();
-            // The body completes, but the run has already ended.
+            // The body completes, but the run has already finished.
             Ok(json!({ "late": true }))
         }
     });
     let fixture = Fixture::start([cooperative.retries(3)]).await;
     let run = fixture.trigger("cooperative", json!({})).await;
-    begun.notified().await;
+    started.notified().await;
     let waiting = tokio::spawn({
         let run = run.clone();
         async move { outcome(&run).await }
@@ -123,14 +123,14 @@ async fn async_body_that_ignores_cancellation_is_dropped() {
         }
     }
 
-    let begun = Arc::new(Notify::new());
+    let started = Arc::new(Notify::new());
     let (sender, mut dropped) = mpsc::unbounded_channel();
-    let signal = begun.clone();
+    let signal = started.clone();
     let stubborn = Stub::new("stubborn").task(move |_: Json, _| {
-        let (begun, guard) = (signal.clone(), Guard(sender.clone()));
+        let (started, guard) = (signal.clone(), Guard(sender.clone()));
         async move {
             let _guard = guard;
-            begun.notify_one();
+            started.notify_one();
             std::future::pending::<Result<Json, TaskError>>().await
         }
     });
@@ -138,7 +138,7 @@ async fn async_body_that_ignores_cancellation_is_dropped() {
     let options = hatchet_quickstart::hatchet::worker::WorkerOptions { slots: 1, ..super::options() };
     let fixture = Fixture::with(options, &[], [stubborn.erase(), quick.erase()]).await;
     let run = fixture.trigger("stubborn", json!({})).await;
-    begun.notified().await;
+    started.notified().await;
     run.cancel().await.unwrap();
     within("the body is dropped", dropped.recv()).await.unwrap();
     // The only slot has been released.

@@ -17,10 +17,10 @@ pub(in crate::cli::runner) struct ElapsedLine;
 
 impl ElapsedLine {
     /// Updates the line until the call is dropped. `label` follows the time.
-    pub(in crate::cli::runner) async fn update(&self, began: Instant, label: &impl Display) -> Infallible {
+    pub(in crate::cli::runner) async fn update(&self, started: Instant, label: &impl Display) -> Infallible {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let seconds = began.elapsed().as_secs();
+            let seconds = started.elapsed().as_secs();
             // Short runs end without the line.
             if seconds > 0 {
                 draw_rows(vec![format!("{:>9}  {label}", readable_duration(Duration::from_secs(seconds)))]);

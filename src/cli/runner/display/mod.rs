@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Shows a run, with colours and the elapsed time on a terminal. In the human format, status lines are messages on
+/// Shows a run, with colors and the elapsed time on a terminal. In the human format, status lines are messages on
 /// stderr. If events are requested, they are data on stdout.
 pub(super) struct RunDisplay {
     format: OutputFormat,
@@ -36,7 +36,7 @@ pub(super) struct RunDisplay {
     /// Whether the elapsed time is shown while waiting.
     shows_elapsed: bool,
     task: Option<NamedTask>,
-    began: Instant,
+    started: Instant,
     /// The latest status shown.
     status: Option<RunStatus>,
     was_running: bool,
@@ -59,7 +59,7 @@ impl RunDisplay {
                 && io::stdout().is_terminal()
                 && can_draw_rows(),
             task,
-            began: Instant::now(),
+            started: Instant::now(),
             status: None,
             was_running: false,
             was_triggered: false,
@@ -191,8 +191,8 @@ impl RunDisplay {
             return std::future::pending().await;
         }
         match self.status {
-            Some(status) => line.update(self.began, &status).await,
-            None => line.update(self.began, &"waiting").await,
+            Some(status) => line.update(self.started, &status).await,
+            None => line.update(self.started, &"waiting").await,
         }
     }
 
@@ -220,7 +220,7 @@ impl RunDisplay {
                 "the engine has not reported the status of run {id} within {limit}: attach to it again with `{attach}`"
             )
         } else {
-            format!("run {id} has not ended within {limit} and continues: attach to it again with `{attach}`")
+            format!("run {id} has not finished within {limit} and continues: attach to it again with `{attach}`")
         })
     }
 
@@ -267,7 +267,7 @@ impl RunDisplay {
     }
 
     fn print(&self, text: &str) -> Result<(), Exit> {
-        let line = format!("{}  {text}", format_elapsed(self.began.elapsed()));
+        let line = format!("{}  {text}", format_elapsed(self.started.elapsed()));
         if self.events_are_data {
             return print_line(line);
         }
@@ -277,7 +277,7 @@ impl RunDisplay {
         Ok(())
     }
 
-    /// Whether lines have colours, on the stream to which they are printed.
+    /// Whether lines have colors, on the stream to which they are printed.
     fn has_color(&self) -> bool {
         if self.events_are_data { color_enabled(&std::io::stdout()) } else { color_enabled(&std::io::stderr()) }
     }

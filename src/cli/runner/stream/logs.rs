@@ -1,7 +1,7 @@
 //! The log lines of a run while it is followed.
 //!
-//! The engine has no stream of log lines, so they are polled over REST. A worker sends lines in parallel and retries them,
-//! so a line can arrive after a later one: each poll overlaps the previous one by [`OVERLAP`].
+//! The engine has no stream of log lines, so they are polled over REST. A worker sends lines in parallel and retries
+//! them, so a line can arrive after a later one: each poll overlaps the previous one by [`OVERLAP`].
 
 use std::{
     collections::HashMap,
@@ -62,7 +62,8 @@ impl LogReader {
         }
     }
 
-    /// Reads the remaining lines of tasks that have ended. A worker sends all lines of an attempt before its outcome.
+    /// Reads the remaining lines of tasks that have finished. A worker sends all lines of an attempt before its
+    /// outcome.
     pub(super) async fn last(mut self) -> Lines {
         let give_up = Instant::now() + LAST_TIMEOUT;
         loop {

@@ -1,7 +1,8 @@
 //! Streams a run's live events.
 //!
 //! An engine may lose events, so the run's end is taken from the client's updates of the run. Events that arrive later
-//! are shown for up to [`TAIL_TIMEOUT`]. Log lines come from another source, so they are in order among themselves only.
+//! are shown for up to [`TAIL_TIMEOUT`]. Log lines come from another source, so they are in order among themselves
+//! only.
 
 mod logs;
 
@@ -33,7 +34,7 @@ const QUIET_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Subscribes to the events of a run before it is triggered, by its trigger's id. On a real engine, a subscription by
 /// run id starts late and misses the first events.
-pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> Result<RunEvents, ClientError> {
+pub(super) async fn subscribe(client: &Client, trigger: TriggerId) -> RunEvents {
     client.events(StreamSelector::trigger(trigger)).await
 }
 
@@ -45,7 +46,7 @@ pub(super) async fn attach(
     deadline: Deadline,
 ) -> Result<(), Exit> {
     if details.done {
-        display.note("the run has ended, and its stream is closed");
+        display.note("the run has finished, and its stream is closed");
         return follow::follow(run, display, deadline).await;
     }
     if details.status != RunStatus::Queued {
@@ -58,7 +59,7 @@ pub(super) async fn attach(
         None => StreamSelector::Run(run.id()),
     };
     let events = match deadline.before(run.client().events(selector)).await {
-        Some(events) => events?,
+        Some(events) => events,
         // The deadline has passed: following the run returns its exit immediately.
         None => return follow::follow(run, display, deadline).await,
     };
@@ -66,7 +67,8 @@ pub(super) async fn attach(
     stream(run, tasks, events, display, deadline).await
 }
 
-/// Shows events and log lines until the run has ended and its last events have arrived. `tasks` are the runs of its tasks.
+/// Shows events and log lines until the run has finished and its last events have arrived. `tasks` are the runs of its
+/// tasks.
 pub(super) async fn stream(
     run: &RunRef,
     tasks: Vec<RunId>,
@@ -161,7 +163,7 @@ fn show(event: Option<Result<RunEvent, ClientError>>, display: &mut RunDisplay) 
         RunEventKind::Gap => display.note("the stream broke and is opened again: chunks may be missing"),
         RunEventKind::Unknown { number } => display.note(&format!("an event of unknown type {number}")),
         // The outcome reports the end.
-        RunEventKind::Completed | RunEventKind::Cancelled | RunEventKind::TimedOut | RunEventKind::RunEnded => {}
+        RunEventKind::Completed | RunEventKind::Cancelled | RunEventKind::TimedOut | RunEventKind::RunFinished => {}
     }
     Ok(true)
 }

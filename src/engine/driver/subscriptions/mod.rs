@@ -5,11 +5,11 @@ pub(super) mod results;
 
 use std::{collections::HashMap, hash::Hash};
 
-/// Messages that may be queued for one subscriber: 65,536, our choice. Beyond that its stream ends with an error,
-/// and the client has to subscribe again.
+/// Messages that may be queued for one subscriber: 65,536, not a limit of Hatchet. Beyond that its stream ends with an
+/// error, and the client has to subscribe again.
 const MAX_SUBSCRIPTION_MESSAGES: usize = 65_536;
 
-/// Bytes that may be queued for one subscriber: 64 MiB, our choice.
+/// Bytes that may be queued for one subscriber: 64 MiB, not a limit of Hatchet.
 const MAX_SUBSCRIPTION_BYTES: usize = 64 << 20;
 
 /// Identifies a subscriber among those of its kind.

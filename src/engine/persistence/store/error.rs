@@ -37,14 +37,14 @@ impl From<Damaged> for OpenError {
 /// Advice about an error whose cause is outside of the file.
 pub(crate) fn advice(error: &rusqlite::Error) -> Option<&'static str> {
     match error.sqlite_error_code()? {
-        ErrorCode::DiskFull => Some("free some space"),
-        ErrorCode::SystemIoFailure => Some("free some space, or check the disk for errors"),
-        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Some("give yourself write access to it"),
+        ErrorCode::DiskFull => Some("Free some space"),
+        ErrorCode::SystemIoFailure => Some("Free some space, or check the disk for errors"),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Some("Give yourself write access to it"),
         // SQLite reports both causes with the same code.
         ErrorCode::CannotOpen => {
-            Some("give yourself write access to its folder, or raise the limit on open files (ulimit -n)")
+            Some("Give yourself write access to its folder, or raise the limit on open files (ulimit -n)")
         }
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some("close the program that has it locked"),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some("Close the program that has it locked"),
         _ => None,
     }
 }
@@ -60,7 +60,7 @@ impl WriteError {
     /// Another engine has opened the file.
     pub(crate) fn taken() -> Self {
         let why =
-            "another engine has taken over this folder and continues from the acknowledged changes: this engine stops";
+            "another engine has taken over this folder and continues from the acknowledged changes. This engine stops";
         Self { why: why.to_owned(), is_final: true }
     }
 
@@ -76,7 +76,7 @@ impl WriteError {
     /// A file was removed, moved or replaced.
     pub(crate) fn replaced(path: &std::path::Path) -> Self {
         Self::retryable(format!(
-            "{} was removed, moved or replaced while the engine ran: restart the process",
+            "{} was removed, moved or replaced while the engine ran. Restart the process",
             path.display()
         ))
     }
@@ -84,7 +84,7 @@ impl WriteError {
     /// Another program has truncated or overwritten the database or its log.
     pub(crate) fn changed(path: &std::path::Path) -> Self {
         Self::retryable(format!(
-            "{} or its log was changed by another program while the engine ran: restart the process, which renames \
+            "{} or its log was changed by another program while the engine ran. Restart the process, which renames \
              a damaged file",
             path.display()
         ))
@@ -92,7 +92,7 @@ impl WriteError {
 
     /// The store's thread has panicked.
     pub(crate) fn ended() -> Self {
-        Self::retryable("the store's thread has ended: restart the process".into())
+        Self::retryable("the store's thread has ended. Restart the process".into())
     }
 }
 
@@ -100,11 +100,11 @@ impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
         let advice = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                "it is damaged: restart the process, which renames it"
+                "The file is damaged. Restart the process, which renames it"
             }
-            _ => advice(&error).unwrap_or("check the folder, or restart the process"),
+            _ => advice(&error).unwrap_or("Check the folder, or restart the process"),
         };
-        Self::retryable(format!("{error}: {advice}"))
+        Self::retryable(format!("{error}. {advice}"))
     }
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn move_aside(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// The renames in their order. The database is first: a database without its log would seem complete but have old rows,
-/// while a log without its database is recognised.
+/// while a log without its database is recognized.
 pub(crate) fn renames(path: &Path, aside: &Path) -> impl Iterator<Item = (PathBuf, PathBuf)> {
     [""].into_iter().chain(COMPANIONS).map(move |ending| (with_ending(path, ending), with_ending(aside, ending)))
 }

@@ -34,10 +34,10 @@ use crate::engine::{
     persistence::row::{Batch, Damaged, StoredRow, Table},
 };
 
-/// Batches of rows that the reading thread may read ahead: 8, that is about 2 MiB. Our choice.
+/// Batches of rows that the reading thread may read ahead: 8, which is about 2 MiB.
 const READ_AHEAD: usize = 8;
 
-/// Time without a batch after which free pages are returned to the file system: 100 ms, our choice.
+/// Time without a batch after which free pages are returned to the file system: 100 ms.
 const IDLE: Duration = Duration::from_millis(100);
 
 /// An open store. Dropping it waits until the current batch is written.

@@ -4,7 +4,7 @@
 
 use crate::engine::persistence::row::{Damaged, StoredRow, Table};
 
-/// Size in bytes at which a batch is sent: 256 KiB, our choice.
+/// Size in bytes at which a batch is sent: 256 KiB.
 const FULL_BYTES: usize = 256 << 10;
 
 /// Rows of one table.

@@ -29,7 +29,7 @@ fn batch_is_written_completely_or_not_at_all() {
     database.write(&[put(1, 10), put(2, 10)]).unwrap();
     database.limit_pages(4);
     let error = database.write(&[put(3, 10), put(4, 100_000)]).unwrap_err().to_string();
-    assert!(error.contains("full") && error.contains("free some space"), "{error}");
+    assert!(error.contains("full") && error.contains("Free some space"), "{error}");
     database.limit_pages(1000);
     database.write(&[RowChange::Delete(Table::Runs, RowKey::Number(1)), put(5, 10)]).unwrap();
     drop(database);
@@ -147,7 +147,7 @@ async fn write_fails_after_lock_or_file_is_replaced() {
         std::fs::rename(dir.path().join(name), dir.path().join("away")).unwrap();
         std::fs::write(dir.path().join(name), "").unwrap();
         let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();
-        assert!(error.to_string().contains(name) && error.to_string().contains("restart"), "{error}");
+        assert!(error.to_string().contains(name) && error.to_string().contains("Restart the process"), "{error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Parsing of paths, query strings and bodies.
+//! Parses paths, query strings and bodies.
 
 pub(super) mod page;
 pub(super) mod query;

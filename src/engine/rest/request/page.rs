@@ -9,7 +9,7 @@ use super::{ApiError, query};
 /// Number of rows of a page if the query has no limit, as in a real engine.
 const DEFAULT_LIMIT: usize = 50;
 
-/// Largest number of rows of a page, our choice.
+/// Largest number of rows of a page. Not a limit of Hatchet.
 const MAX_LIMIT: usize = 1000;
 
 /// The `next_page` of a list's last page, which in a real engine depends on the resource.

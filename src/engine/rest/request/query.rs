@@ -6,7 +6,7 @@ use super::ApiError;
 use crate::{
     engine::{
         state::{RunFilter, Timestamp},
-        validate::filter::metadata_pair,
+        validate::filter::parse_metadata_pair,
     },
     hatchet::wire::excerpt,
 };
@@ -56,7 +56,7 @@ pub(crate) fn run_filter(filter: &mut RunFilter, key: &str, value: &str) -> Resu
         "since" => filter.since = Some(time(key, value)?),
         "until" => filter.until = Some(time(key, value)?),
         "workflow_ids" => filter.workflows.push(parse(key, value)?),
-        "additional_metadata" => filter.metadata.add(metadata_pair(value)?),
+        "additional_metadata" => filter.metadata.add(parse_metadata_pair(value)?),
         "parent_task_external_id" => filter.parent = Some(parse(key, value)?),
         "triggering_event_external_id" => filter.event = Some(parse(key, value)?),
         other => return Err(unknown(other)),

@@ -11,7 +11,7 @@ use crate::engine::{
         RunTemplate, State,
         metadata::{NO_METADATA, PairFilter},
     },
-    validate::{filter::metadata_pair_of_template, template::template},
+    validate::{filter::parse_template_metadata_pair, template::validate_template},
 };
 
 /// The fields of a run template in a body.
@@ -27,7 +27,7 @@ impl TemplateBody {
     pub(crate) fn template(self, driver: &Driver, workflow: &str) -> Result<RunTemplate, ApiError> {
         let input = object_text("input", self.input)?.unwrap_or_else(|| "{}".into());
         let metadata = object_text("additionalMetadata", self.additional_metadata)?;
-        let mut template = template(workflow, &input, metadata.as_deref(), self.priority, driver.max_message)?;
+        let mut template = validate_template(workflow, &input, metadata.as_deref(), self.priority, driver.max_message)?;
         if metadata.is_none() {
             template.metadata = NO_METADATA.into();
         }
@@ -43,7 +43,6 @@ pub(crate) struct TemplateFilter {
     metadata: PairFilter,
 }
 
-/// The filter in a body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TemplateFilterBody {
@@ -61,7 +60,7 @@ impl TryFrom<TemplateFilterBody> for TemplateFilter {
             return Err(query::unknown("parent (schedules have none)"));
         }
         let pairs = body.additional_metadata.unwrap_or_default();
-        let metadata = pairs.iter().map(|pair| metadata_pair_of_template(pair)).collect::<Result<_, _>>()?;
+        let metadata = pairs.iter().map(|pair| parse_template_metadata_pair(pair)).collect::<Result<_, _>>()?;
         Ok(Self { workflow: body.workflow_id, workflow_name: None, metadata })
     }
 }
@@ -72,7 +71,7 @@ impl TemplateFilter {
         match key {
             "workflowId" => self.workflow = Some(query::parse(key, &value)?),
             "workflowName" => self.workflow_name = Some(value),
-            "additionalMetadata" => self.metadata.add(metadata_pair_of_template(&value)?),
+            "additionalMetadata" => self.metadata.add(parse_template_metadata_pair(&value)?),
             other => return Err(query::unknown(other)),
         }
         Ok(())

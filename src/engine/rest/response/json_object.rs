@@ -29,7 +29,6 @@ enum Member {
 pub(crate) enum Payload {
     /// JSON: an object unchanged, any other value as an empty object.
     Json(Arc<str>),
-    /// The payload of a task.
     TaskInput(TaskInput),
     /// Any text, as a JSON string.
     Text(Arc<str>),

@@ -1,4 +1,4 @@
-//! Writing of responses.
+//! Builds responses.
 
 pub(super) mod json_object;
 pub(super) mod list;

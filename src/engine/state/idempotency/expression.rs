@@ -21,8 +21,8 @@ impl Expression {
         Ok(Self { text: text.to_owned(), program })
     }
 
-    /// Computes the key of a run. Takes at most a few milliseconds in addition to parsing the input, as an expression that
-    /// exceeds its cost limit is an error. As in a real engine, all numbers are doubles.
+    /// Computes the key of a run. Takes at most a few milliseconds in addition to parsing the input, as an expression
+    /// that exceeds its cost limit is an error. As in a real engine, all numbers are doubles.
     pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
         use crate::engine::cel::Value;
         let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.error(&one_line(&e.to_string())));
@@ -36,7 +36,7 @@ impl Expression {
     }
 
     fn error(&self, cause: &str) -> String {
-        /// Characters of the expression in an error. Our choice: errors are sent in a header of limited size.
+        /// Characters of the expression in an error. Limited, since an error is sent in a header of limited size.
         const MAX_CHARS: usize = 500;
         let text: String = self.text.chars().take(MAX_CHARS).collect();
         let ellipsis = if text.len() < self.text.len() { "…" } else { "" };

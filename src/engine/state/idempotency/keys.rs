@@ -68,7 +68,7 @@ impl IdempotencyKeys {
         }
     }
 
-    /// Frees the key of a run that has ended, if its lease is limited to the run.
+    /// Frees the key of a run that has finished, if its lease is limited to the run.
     pub(crate) fn release(&mut self, key: &Arc<str>, run: RunId, timers: &mut MonotonicTimers) {
         if self.claims.get(key).is_some_and(|claim| claim.run == run && claim.lease.until_end)
             && let Some(claim) = self.claims.remove(key)

@@ -36,12 +36,13 @@ impl State {
 
     /// Carries out the pending consequences of an event:
     ///
-    /// 1. the ends of tasks for the other tasks of their runs,
-    /// 2. freed workers, which take the tasks whose turn it is,
-    /// 3. queues that were empty. They are last, so that a task that was just queued does not precede waiting tasks.
+    /// 1. Finished tasks start or skip the tasks that depend on them, and finish their runs.
+    /// 2. Workers with freed slots take the next tasks of their queues.
+    /// 3. Tasks in queues that were empty are assigned. This is last, so that a new task does not precede waiting
+    ///    tasks.
     pub(super) fn dispatch(&mut self, now: ClockReading) {
-        while let Some(task) = self.pending.ended_tasks.pop_front() {
-            self.task_ended(task, now);
+        while let Some(task) = self.pending.finished_tasks.pop_front() {
+            self.task_finished(task, now);
         }
         while let Some(worker) = self.pending.freed_workers.pop() {
             self.fill_worker(worker, now);
@@ -51,8 +52,8 @@ impl State {
         }
     }
 
-    /// Assigns the head of a queue to the worker with the most free units, and among equals to the worker with the oldest
-    /// latest assignment. Returns whether there was a task and a worker for it.
+    /// Assigns the head of a queue to the worker with the most free units, and among equals to the worker whose latest
+    /// assignment is the oldest. Returns whether there was a task and a worker for it.
     fn assign_head(&mut self, queue: QueueId, now: ClockReading) -> bool {
         let queue = self.scheduler.queue(queue);
         let Some(task) = queue.head() else { return false };

@@ -16,7 +16,7 @@ use crate::{
 impl State {
     /// Adds a chunk to a task's stream and returns whether the task exists. A chunk without an index is released
     /// immediately, the others in the order of their indexes; see
-    /// [`ReorderBuffer`](crate::engine::state::runs::ReorderBuffer). Chunks of a task that has ended are dropped.
+    /// [`ReorderBuffer`](crate::engine::state::runs::ReorderBuffer). Chunks of a task that has finished are dropped.
     pub(crate) fn put_chunk(&mut self, id: RunId, text: Arc<str>, index: Option<i64>, now: ClockReading) -> bool {
         let Some(task) = self.runs.task_mut_untracked(id) else { return false };
         match task.phase {

@@ -16,20 +16,22 @@ use crate::{
 /// A validated report of a worker about an attempt.
 #[derive(Debug, Clone)]
 pub(crate) enum AttemptReport {
-    /// The worker has received or begun the attempt. The stage does not change: an attempt is running from its assignment
-    /// on.
+    /// The worker has received or started the attempt. The stage does not change: an attempt is running from its
+    /// assignment on.
     Acknowledged,
     /// The attempt has an output: JSON text, or empty.
     Completed(Arc<str>),
-    /// The attempt failed.
-    Failed { error: Arc<str>, may_retry: bool },
+    Failed {
+        error: Arc<str>,
+        may_retry: bool,
+    },
     /// The worker cancelled the attempt itself.
     Cancelled,
 }
 
 impl State {
-    /// Applies a worker's report and returns whether the task exists. A report is ignored unless its attempt is the current
-    /// one and running. Without `attempt` the report applies to the current attempt.
+    /// Applies a worker's report and returns whether the task exists. A report is ignored unless its attempt is the
+    /// current one and running. Without `attempt` the report applies to the current attempt.
     pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: AttemptReport, now: ClockReading) -> bool {
         let Some(task) = self.runs.task(id) else { return false };
         if attempt.is_some_and(|attempt| attempt != task.attempt) {

@@ -37,7 +37,7 @@ impl State {
     }
 
     /// Applies the end of a task to its children, to the on-failure task and to the run.
-    pub(super) fn task_ended(&mut self, id: RunId, now: ClockReading) {
+    pub(super) fn task_finished(&mut self, id: RunId, now: ClockReading) {
         let Some(task) = self.runs.task(id) else { return };
         let (run_id, index, is_completed) = (task.run, task.spec, task.phase.stage() == Stage::Completed);
         let Some(run) = self.runs.get(run_id) else { return };
@@ -58,7 +58,7 @@ impl State {
         self.finish_run(run_id, now);
     }
 
-    /// Finishes a run if all of its tasks have ended.
+    /// Finishes a run if all of its tasks have finished.
     fn finish_run(&mut self, id: RunId, now: ClockReading) {
         if !self.runs.finish(id, &self.retention, now) {
             return;

@@ -99,8 +99,8 @@ impl State {
         }
     }
 
-    /// Requests the worker to stop an attempt that a timeout or a cancellation ends. No request is sent if the worker ended
-    /// the attempt itself or was lost.
+    /// Requests the worker to stop an attempt that a timeout or a cancellation ends. No request is sent if the worker
+    /// ended the attempt itself or was lost.
     fn stop_on_worker(&mut self, id: RunId, event: &AttemptEvent) {
         if !matches!(event, AttemptEvent::TimedOut | AttemptEvent::Cancelled) {
             return;
@@ -191,7 +191,7 @@ impl State {
         let Some(task) = self.runs.task(id) else { return };
         self.effects.push_back(Effect::NotifyTask { task: id, run: task.run, attempt: task.attempt, event });
         self.runs.end_task(id, phase, now.display);
-        self.pending.ended_tasks.push_back(id);
+        self.pending.finished_tasks.push_back(id);
     }
 
     /// Records the failure of the current attempt in the task's history, and returns its error.

@@ -15,8 +15,8 @@ impl Runs {
         Some(self.tasks.get(tasks.get(index)?)?.phase.stage())
     }
 
-    /// Number of tasks that block a task: parents that have not completed, or, for an on-failure task, all other tasks that
-    /// have not ended.
+    /// Number of tasks that block a task: parents that have not completed, or, for an on-failure task, all other tasks
+    /// that have not finished.
     pub(crate) fn blockers(&self, version: &Version, tasks: &[RunId], index: usize) -> usize {
         let Some(definition) = version.definition.tasks.get(index) else { return 0 };
         let stage = |other: usize| self.stage(tasks, other);
@@ -50,8 +50,8 @@ impl Runs {
         (*blockers == 0).then(|| (id, self.release_event(version, tasks, index)))
     }
 
-    /// The tasks that a replay of `id` restarts. For a run: all. For a task: the task, all that depend on it, all parents of
-    /// these that have not completed, and the on-failure task.
+    /// The tasks that a replay of `id` restarts. For a run: all. For a task: the task, all that depend on it, all
+    /// parents of these that have not completed, and the on-failure task.
     pub(crate) fn tasks_to_replay(&self, id: RunId, run_id: RunId) -> Vec<RunId> {
         let Some(run) = self.runs.get(&run_id) else { return Vec::new() };
         let Some(first) = self.tasks.get(&id).map(|task| task.spec).filter(|_| id != run_id) else {

@@ -13,10 +13,10 @@ use crate::{
 pub(crate) struct RunFilter {
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
-    /// Statuses over REST; calls over gRPC filter by the same ones.
+    /// Statuses as REST reports them, also in filters of gRPC calls.
     pub(crate) statuses: Vec<RunStatus>,
     pub(crate) workflows: Vec<Uuid>,
-    /// Pairs of which one must match, or all of them with `all_pairs`.
+    /// Pairs of the metadata: a run must have any of them, with `all_pairs` all of them.
     pub(crate) metadata: PairFilter,
     pub(crate) all_pairs: bool,
     pub(crate) parent: Option<RunId>,

@@ -18,10 +18,11 @@ use crate::{
     hatchet::wire::WorkerId,
 };
 
-/// Number of events that the history of a task retains, the latest ones. Our choice: about a dozen attempts.
+/// Number of events that the history of a task retains, the latest ones. Not a limit of Hatchet: enough for about a
+/// dozen attempts.
 const MAX_EVENTS: u32 = 64;
 
-/// Number of characters that an event retains of an error. Our choice, as each event writes the task's row again.
+/// Number of characters that an event retains of an error. Limited, since each event writes the task's row again.
 const MAX_ERROR_CHARS: usize = 500;
 
 /// One event of a task's history.
@@ -37,9 +38,9 @@ pub(crate) struct HistoryEvent {
 pub(crate) enum HistoryEventKind {
     Queued,
     Assigned(WorkerId),
-    /// The worker reported that the attempt has begun.
+    /// The worker reported that the attempt has started.
     Started,
-    /// The attempt completed. Its output is that of the task while no later attempt has begun.
+    /// The attempt completed. Its output is that of the task while no later attempt has started.
     Finished,
     Failed(Arc<str>),
     TimedOut(Arc<str>),

@@ -3,8 +3,8 @@
 //! [`Runs`] owns all runs, their tasks and the index of child runs, and keeps these invariants:
 //!
 //! - A run and its tasks are inserted and removed together.
-//! - [`Run::open`] is the number of its tasks that have not ended. [`Run::finished`] is set exactly while all have ended
-//!   and the end was announced.
+//! - [`Run::open`] is the number of its tasks that have not finished. [`Run::finished`] is set exactly while all have
+//!   finished and the end was announced.
 //! - `by_age` contains all runs; `finished` contains the finished runs in the order of their ends.
 //! - `finished_bytes` is the memory of the finished runs, which does not change while a run is finished.
 
@@ -140,7 +140,7 @@ impl Runs {
         }
     }
 
-    /// Puts an ended task back into the waiting phase, with new budgets.
+    /// Puts a finished task back into the waiting phase, with new budgets.
     pub(crate) fn restart_task(&mut self, id: RunId) {
         self.tasks.resize(&id, |task| {
             (task.failures, task.reassignments, task.finished) = (0, 0, None);
@@ -156,8 +156,8 @@ impl Runs {
         self.runs.get_mut_untracked(&run)
     }
 
-    /// The status of a run: the common status of all tasks, if there is one. Otherwise running while a task is open, then
-    /// failed if a task failed, else cancelled.
+    /// The status of a run: the common status of all tasks, if there is one. Otherwise running while a task is open,
+    /// then failed if a task failed, else cancelled.
     pub(crate) fn status(&self, run: &Run) -> RunStatus {
         self.status_by(run, Phase::status)
     }

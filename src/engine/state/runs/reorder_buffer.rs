@@ -1,14 +1,15 @@
 //! Reorders the stream chunks of an attempt by their indexes.
 //!
 //! A chunk whose predecessors have all been released is released immediately. A later chunk is buffered until the gap
-//! before it is filled, until the gap has lasted for [`Timings::chunk_gap`](crate::engine::Timings::chunk_gap), or until
-//! the attempt ends. A chunk that arrives after its gap has timed out is released late instead of being dropped.
+//! before it is filled, until the gap has lasted for [`Timings::chunk_gap`](crate::engine::Timings::chunk_gap), or
+//! until the attempt ends. A chunk that arrives after its gap has timed out is released late instead of being dropped.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::engine::state::time::TimerKey;
 
-/// Maximum number of buffered chunks of a task; one more releases them all. Limits the memory; our choice.
+/// Maximum number of buffered chunks of a task; a further chunk releases all of them. Not a limit of Hatchet: it bounds
+/// the memory.
 const MAX_BUFFERED: usize = 1000;
 
 /// The chunks of the current attempt behind a gap.
@@ -19,7 +20,7 @@ pub(crate) struct ReorderBuffer {
     buffered: BTreeMap<i64, Arc<str>>,
     /// Ends the wait for the gap; set while chunks are buffered.
     pub(crate) timer: Option<TimerKey>,
-    /// Whether the attempt began before a restart, so that the index of its next chunk is unknown.
+    /// Whether the attempt started before a restart, so that the index of its next chunk is unknown.
     is_resumed: bool,
 }
 

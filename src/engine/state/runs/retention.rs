@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Runs {
-    /// Finishes a run whose tasks have all ended. Returns `false` if a task is open or the run has finished before.
+    /// Finishes a run whose tasks have all finished. Returns `false` if a task is open or the run has finished before.
     pub(crate) fn finish(&mut self, id: RunId, retention: &Retention, now: ClockReading) -> bool {
         let Some(run) = self.runs.get_mut_untracked(&id) else { return false };
         if run.open > 0 || run.finished.is_some() {
@@ -30,7 +30,7 @@ impl Runs {
         }
     }
 
-    /// Removes the finished run that ended first, if the finished runs exceed the limit on their number or their memory,
+    /// Removes the run that finished first, if the finished runs exceed the limit on their number or their memory,
     /// or if this run exceeds the maximum age. The monotonic clock measures the age, so that a jump of the wall clock
     /// removes no run.
     pub(crate) fn remove_expired(&mut self, retention: &Retention, now: ClockReading) -> Option<(RunId, Run)> {
@@ -75,8 +75,8 @@ impl Runs {
         self.tasks.restore(id, task);
     }
 
-    /// Restores all runs, in the order of their creation. Numbers the ends from 1 again. Files of earlier versions have no
-    /// numbers of ends; there the display time and the order of creation decide.
+    /// Restores all runs, in the order of their creation. Numbers the ends from 1 again. Files of earlier versions have
+    /// no numbers of ends; there the display time and the order of creation decide.
     pub(crate) fn restore(&mut self, runs: Vec<(RunId, Run)>) {
         self.by_age = runs.iter().map(|(id, run)| (run.seq, *id)).collect();
         self.last_run = runs.last().map_or(0, |(_, run)| run.seq);

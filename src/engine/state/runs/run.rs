@@ -34,9 +34,9 @@ pub(crate) struct Run {
     pub(crate) created: Timestamp,
     /// In the order of the version's tasks. In a workflow of one task, run and task have the same id.
     pub(crate) tasks: Vec<RunId>,
-    /// Number of tasks that have not ended.
+    /// Number of tasks that have not finished.
     pub(crate) open: usize,
-    /// Set while all tasks have ended.
+    /// Set while all tasks have finished.
     pub(crate) finished: Option<Finish>,
     /// The idempotency key that the run has claimed.
     pub(crate) idempotency_key: Option<Arc<str>>,

@@ -62,7 +62,7 @@ pub(crate) enum Phase {
     Running(Running),
     /// The output: JSON text, or empty.
     Completed(Arc<str>),
-    /// The error.
+    /// The text that the worker reported.
     Failed(Arc<str>),
     /// `true` if the schedule timeout ended the task.
     Cancelled(bool),
@@ -72,7 +72,8 @@ pub(crate) enum Phase {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Running {
     pub(crate) worker: WorkerId,
-    /// Sequence number of the assignment, which is the key in [`Worker::running`](crate::engine::state::Worker::running).
+    /// Sequence number of the assignment, which is the key in
+    /// [`Worker::running`](crate::engine::state::Worker::running).
     pub(crate) assignment: u64,
     /// Whether the attempt still occupies its slots.
     pub(crate) holds_slots: bool,
@@ -114,8 +115,8 @@ impl Task {
         self.history.push(&HistoryEvent { at: now.display, attempt: self.attempt, kind });
     }
 
-    /// Whether the current attempt has been queued. Skipped tasks, and tasks whose parents ended without an output, end
-    /// without that.
+    /// Whether the current attempt has been queued. Skipped tasks, and tasks whose parents finished without an output,
+    /// end without that.
     pub(crate) fn was_queued(&self) -> bool {
         use HistoryEventKind as Kind;
         match self.phase {
@@ -190,7 +191,7 @@ impl Phase {
         }
     }
 
-    /// The error of a task that has ended without an output; empty for a cancelled task.
+    /// The error of a task that has finished without an output; empty for a cancelled task.
     pub(crate) fn error(&self) -> Option<&str> {
         match self {
             Self::Failed(error) => Some(error),

@@ -12,17 +12,17 @@
 //! ```
 //!
 //! - A **queue** contains the tasks of one workflow that need the same action and the same slots. If there is no worker
-//!   for the head of a queue, there is no worker for the tasks behind it. Therefore only heads are considered, and a task
-//!   without a worker never blocks a task that a worker can run.
+//!   for the head of a queue, there is no worker for the tasks behind it. Therefore only heads are considered, and a
+//!   task without a worker never blocks a task that a worker can run.
 //! - A **resource class** is a distinct set of slot requirements.
 //! - A **fairness group** is a workflow. Groups take turns: the group with the oldest latest assignment is next,
 //!   independent of priorities, which order the tasks within a workflow only.
-//! - A **worker pool** is the set of workers that serve the same actions. It has an index of the queue heads that wait for
-//!   it, and of its workers by their free slots. A fleet has one pool for each kind of worker.
+//! - A **worker pool** is the set of workers that serve the same actions. It has an index of the queue heads that wait
+//!   for it, and of its workers by their free slots. A fleet has one pool for each kind of worker.
 //!
-//! Cost: a change of a queue's head takes O(p log n) for the p pools that serve its action. The search for the next task of
-//! a worker, or for a worker of a task, takes O(c + log n) for the c resource classes with waiting tasks. The number n of
-//! queued tasks, queues or workers affects both only by its logarithm.
+//! Cost: a change of a queue's head takes O(p log n) for the p pools that serve its action. The search for the next
+//! task of a worker, or for a worker of a task, takes O(c + log n) for the c resource classes with waiting tasks. The
+//! number n of queued tasks, queues or workers affects both only by its logarithm.
 
 mod pool;
 mod queue;
@@ -77,7 +77,7 @@ pub(crate) struct Scheduler {
     last_position: u64,
 }
 
-/// Queues.
+/// Queues: adding tasks and taking them out.
 impl Scheduler {
     /// Returns the queue of an action of a workflow with these requirements. Creates it if it is new.
     pub(crate) fn queue_for(
@@ -252,8 +252,8 @@ impl Scheduler {
         self.pools.get(&pool)?.next_queue(|class| fit(&self.classes[class.0]))
     }
 
-    /// For each pool that serves a queue, its workers with enough free units of the first required slot type, best
-    /// candidate first.
+    /// Returns, for each pool that serves a queue, its workers with enough free units of the first required slot type,
+    /// best candidate first.
     pub(crate) fn candidates(&self, queue: &TaskQueue) -> impl Iterator<Item = impl Iterator<Item = Candidate>> {
         let pools = self.pools_by_action.get(&queue.action).into_iter().flatten();
         pools.filter_map(|id| self.pools.get(id)).map(|pool| pool.candidates(&queue.requirements))

@@ -34,7 +34,7 @@ struct Advertisement {
 /// Workers that serve the same actions.
 #[derive(Debug)]
 pub(super) struct WorkerPool {
-    /// Sorted.
+    /// In ascending order, so that equal sets are equal lists.
     pub(super) actions: Arc<[Arc<str>]>,
     /// All workers; `None` for a worker that may not get tasks.
     workers: HashMap<WorkerId, Option<Advertisement>>,

@@ -1,7 +1,7 @@
 //! Restores runs and tasks.
 //!
-//! All rows of runs precede the rows of tasks, which are in the order of their runs. The runs are inserted last, as their
-//! ends are computed from their tasks.
+//! All rows of runs precede the rows of tasks, which are in the order of their runs. The runs are inserted last, as
+//! their ends are computed from their tasks.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -184,7 +184,7 @@ impl RestoredRuns {
         Ok(())
     }
 
-    /// Records the end of a task in its run. The end of the run is the latest end of a task, once all have ended.
+    /// Records the end of a task in its run. The end of the run is the latest end of a task, once all have finished.
     fn restore_end(&mut self, state: &State, now: ClockReading, task: &Task) {
         let run = &mut self.runs[self.current].1;
         run.open = run.open.saturating_sub(1);
@@ -196,8 +196,8 @@ impl RestoredRuns {
         run.finished = Some(run.finished.filter(is_later).unwrap_or(finish));
     }
 
-    /// Inserts all runs, counts the blockers of waiting tasks and fills the queues. Returns the tasks that have lost their
-    /// worker, by their assignment.
+    /// Inserts all runs, counts the blockers of waiting tasks and fills the queues. Returns the tasks that have lost
+    /// their worker, by their assignment.
     pub(super) fn finish(self, state: &mut State) -> Result<BTreeMap<u64, RunId>, Damaged> {
         let Self { runs, waiting, queued, lost, .. } = self;
         state.runs.restore(runs);

@@ -255,15 +255,17 @@ impl Random {
         let open = (0..run.tasks.len()).filter(|at| !stage(*at).is_final()).count();
         assert_eq!((run.open, run.finished.is_some()), (open, open == 0));
         for (at, spec) in run.version.definition.tasks.iter().enumerate() {
-            let others_ended = (0..at).all(|other| stage(other).is_final());
+            let others_finished = (0..at).all(|other| stage(other).is_final());
             let failed = (0..at).any(|other| stage(other) == Stage::Failed);
             let completed = spec.parents.iter().all(|parent| stage(*parent) == Stage::Completed);
             let lost =
                 spec.parents.iter().any(|parent| stage(*parent).is_final() && stage(*parent) != Stage::Completed);
             match stage(at) {
-                Stage::Waiting if spec.on_failure => assert!(!others_ended, "waits without a blocker"),
+                Stage::Waiting if spec.on_failure => assert!(!others_finished, "waits without a blocker"),
                 Stage::Waiting => assert!(!completed && !lost, "waits without a blocker"),
-                Stage::Queued | Stage::BackOff | Stage::Running if spec.on_failure => assert!(others_ended && failed),
+                Stage::Queued | Stage::BackOff | Stage::Running if spec.on_failure => {
+                    assert!(others_finished && failed)
+                }
                 Stage::Queued | Stage::BackOff | Stage::Running | Stage::Failed => {
                     assert!(completed, "started before its parents completed")
                 }

@@ -287,7 +287,7 @@ fn clock_set_back_across_restart_extends_no_wait() {
 }
 
 #[test]
-fn attempt_begun_with_clock_set_back_keeps_remaining_time() {
+fn attempt_started_with_clock_set_back_keeps_remaining_time() {
     let (mut world, mut store) = tracked_world();
     world.declare("t", |task| task.timeout = Duration::from_secs(20));
     world.seconds(9_000);

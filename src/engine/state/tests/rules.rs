@@ -271,7 +271,7 @@ fn chunks_are_released_in_order_until_gap_times_out() {
     assert_eq!(put(&mut world, "h", Some(7)), "");
     world.effects.clear();
     world.fail(run, 0);
-    assert_eq!(chunks(&world.effects), ["h".into()], "the attempt has ended");
+    assert_eq!(chunks(&world.effects), ["h".into()], "the attempt has finished");
     assert_eq!(put(&mut world, "a", Some(0)), "a", "the indexes of the next attempt start at 0");
     world.complete(run, 1);
     assert_eq!(put(&mut world, "z", Some(1)), "", "accepted and dropped");

@@ -47,7 +47,7 @@ impl ClockReading {
 }
 
 impl MonotonicInstant {
-    /// This instant plus a duration, saturating.
+    /// Adds a duration, saturating.
     pub(crate) fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }

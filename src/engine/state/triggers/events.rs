@@ -18,7 +18,7 @@ use crate::{
     hatchet::wire::RunId,
 };
 
-/// Memory limit of the retained events: 64 MiB, our choice. The oldest are removed first.
+/// Memory limit of the retained events: 64 MiB, not a limit of Hatchet. The oldest are removed first.
 const MAX_BYTES: usize = 64 << 20;
 
 /// A validated event that is to be pushed.

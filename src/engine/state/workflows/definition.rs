@@ -40,7 +40,7 @@ pub(crate) struct TaskDefinition {
     pub(crate) name: Arc<str>,
     pub(crate) action: Arc<str>,
     pub(crate) requirements: SlotRequirements,
-    /// The execution timeout.
+    /// Limit on the run time of an attempt.
     pub(crate) timeout: Duration,
     /// The declared text of the execution timeout, for the error of a timed-out attempt.
     pub(crate) timeout_text: String,
@@ -49,8 +49,8 @@ pub(crate) struct TaskDefinition {
     pub(crate) backoff: Option<BackOff>,
     /// Indexes of the tasks that must complete before this one starts.
     pub(crate) parents: Vec<usize>,
-    /// Whether the task runs after all other tasks have ended, if one of them failed. Only the last task of a workflow can
-    /// be an on-failure task.
+    /// Whether the task runs after all other tasks have finished, if one of them failed. Only the last task of a
+    /// workflow can be an on-failure task.
     pub(crate) on_failure: bool,
 }
 

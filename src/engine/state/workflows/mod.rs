@@ -100,10 +100,10 @@ impl Version {
     }
 }
 
-/// All workflows.
+/// The declared workflows, with all versions that runs refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Workflows {
-    /// The newest version of each workflow.
+    /// The newest version of each workflow, by the name of the workflow.
     newest: BTreeMap<Arc<str>, Arc<Version>>,
     /// The name of each workflow by its id.
     names: HashMap<Uuid, Arc<str>>,

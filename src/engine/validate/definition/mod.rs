@@ -11,7 +11,7 @@ mod unsupported;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 pub(crate) use self::config::workflow_config;
-use self::{parents::resolve_parents, task::task};
+use self::{parents::resolve_parents, task::validate_task};
 use super::{
     error::Invalid,
     field::{is_name, not_a_name},
@@ -32,7 +32,10 @@ use crate::{
 };
 
 /// Validates a new definition. `timings` has the timeouts of tasks that declare none.
-pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Definition, Invalid> {
+pub(crate) fn validate_definition(
+    content: v1::CreateWorkflowVersionRequest,
+    timings: &Timings,
+) -> Result<Definition, Invalid> {
     if !is_name(&content.name) {
         return Err(Invalid::definition("Name", &not_a_name(&content.name)));
     }
@@ -51,13 +54,13 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
     }
     Ok(Definition {
         name: content.name.as_str().into(),
-        tasks: tasks(&content, timings)?,
+        tasks: validate_tasks(&content, timings)?,
         default_priority,
-        events: events(&content)?,
-        crons: crons(&content)?,
-        cron_input: json::input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
+        events: validate_events(&content)?,
+        crons: validate_crons(&content)?,
+        cron_input: json::validate_input(content.cron_input.as_deref().unwrap_or_default(), usize::MAX)
             .map_err(|_| Invalid::definition("CronInput", "not JSON"))?,
-        idempotency: content.idempotency.as_ref().map(idempotency).transpose()?,
+        idempotency: content.idempotency.as_ref().map(validate_idempotency).transpose()?,
         content: content.into(),
     })
 }
@@ -66,21 +69,24 @@ pub(crate) fn definition(content: v1::CreateWorkflowVersionRequest, timings: &Ti
 /// this version refuses; the workflow must remain usable. Its crons are ignored, since they are stored separately, and
 /// empty schedule timeouts mean the default.
 #[cfg(feature = "durable")]
-pub(crate) fn stored_definition(content: Declaration, timings: &Timings) -> Result<Definition, Invalid> {
+pub(crate) fn validate_stored_definition(content: Declaration, timings: &Timings) -> Result<Definition, Invalid> {
     let mut valid = content.message().clone();
     valid.cron_triggers.clear();
     for task in valid.tasks.iter_mut().chain(&mut valid.on_failure_task) {
         task.schedule_timeout = task.schedule_timeout.take().filter(|timeout| !timeout.is_empty());
     }
-    Ok(Definition { content, ..definition(valid, timings)? })
+    Ok(Definition { content, ..validate_definition(valid, timings)? })
 }
 
 /// All tasks; the on-failure task is the last.
-fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Result<Vec<TaskDefinition>, Invalid> {
+fn validate_tasks(
+    content: &v1::CreateWorkflowVersionRequest,
+    timings: &Timings,
+) -> Result<Vec<TaskDefinition>, Invalid> {
     let mut tasks = Vec::with_capacity(content.tasks.len() + 1);
     let parents = resolve_parents(&content.tasks)?;
     for (at, (declared, parents)) in content.tasks.iter().zip(parents).enumerate() {
-        tasks.push(TaskDefinition { parents, ..task(&format!("Tasks[{at}]"), declared, timings)? });
+        tasks.push(TaskDefinition { parents, ..validate_task(&format!("Tasks[{at}]"), declared, timings)? });
     }
     if let Some(last) = &content.on_failure_task {
         if content.tasks.iter().any(|task| task.readable_id == last.readable_id) {
@@ -90,12 +96,12 @@ fn tasks(content: &v1::CreateWorkflowVersionRequest, timings: &Timings) -> Resul
             let reason = "an on-failure task cannot have parents: it runs after all other tasks";
             return Err(Invalid::definition("OnFailureTask.Parents", reason));
         }
-        tasks.push(TaskDefinition { on_failure: true, ..task("OnFailureTask", last, timings)? });
+        tasks.push(TaskDefinition { on_failure: true, ..validate_task("OnFailureTask", last, timings)? });
     }
     Ok(tasks)
 }
 
-fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc<str>>, Invalid> {
+fn validate_events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc<str>>, Invalid> {
     if content.event_triggers.iter().any(String::is_empty) {
         return Err(Invalid::definition("EventTriggers", "a key is empty"));
     }
@@ -103,7 +109,7 @@ fn events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc<str>>, I
 }
 
 /// The cron expressions, each once.
-fn crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, Invalid> {
+fn validate_crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, Invalid> {
     let rule = |(at, text): (usize, &String)| {
         CronRule::parse_declared(text).map_err(|e| Invalid::definition(&format!("CronTriggers[{at}]"), &e))
     };
@@ -113,7 +119,7 @@ fn crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, In
     Ok(rules)
 }
 
-fn idempotency(config: &v1::IdempotencyConfig) -> Result<Idempotency, Invalid> {
+fn validate_idempotency(config: &v1::IdempotencyConfig) -> Result<Idempotency, Invalid> {
     let expression =
         Expression::compile(&config.expression).map_err(|e| Invalid::definition("Idempotency.Expression", &e))?;
     let ttl = match u64::try_from(config.ttl_ms) {
@@ -142,7 +148,7 @@ mod tests {
     fn with(change: impl FnOnce(&mut v1::CreateWorkflowVersionRequest)) -> Result<Definition, String> {
         let mut content = minimal();
         change(&mut content);
-        definition(content, &Timings::default()).map_err(Invalid::into_message)
+        validate_definition(content, &Timings::default()).map_err(Invalid::into_message)
     }
 
     #[test]
@@ -167,8 +173,8 @@ mod tests {
         let mut content = minimal();
         content.cron_triggers = vec!["0 0 L * *".into()];
         content.tasks[0].schedule_timeout = Some(String::new());
-        assert!(definition(content.clone(), &Timings::default()).is_err());
-        let stored = stored_definition(content.clone().into(), &Timings::default()).unwrap();
+        assert!(validate_definition(content.clone(), &Timings::default()).is_err());
+        let stored = validate_stored_definition(content.clone().into(), &Timings::default()).unwrap();
         assert_eq!((stored.content, stored.crons.len()), (content.into(), 0));
         assert_eq!(stored.tasks[0].schedule_timeout, Timings::default().schedule_timeout);
     }

@@ -18,7 +18,7 @@ use crate::{
 const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
 
 /// A task without its parents. `at` names its position in the definition, for errors.
-pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Invalid> {
+pub(super) fn validate_task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Invalid> {
     if !is_name(&task.readable_id) {
         return Err(Invalid::definition(&format!("{at}.ReadableId"), &not_a_name(&task.readable_id)));
     }
@@ -37,19 +37,19 @@ pub(super) fn task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Re
     Ok(TaskDefinition {
         name: task.readable_id.as_str().into(),
         action: action.as_str().into(),
-        requirements: slot_requests(at, task)?,
+        requirements: validate_slot_requests(at, task)?,
         timeout,
         timeout_text,
         schedule_timeout: duration("ScheduleTimeout", task.schedule_timeout.as_deref(), timings.schedule_timeout)?.0,
         retries,
-        backoff: backoff(at, task)?,
+        backoff: validate_backoff(at, task)?,
         parents: Vec::new(),
         on_failure: false,
     })
 }
 
 /// Units by slot type, sorted; one unit of the default type if the task requests none.
-fn slot_requests(at: &str, task: &v1::CreateTaskOpts) -> Result<SlotRequirements, Invalid> {
+fn validate_slot_requests(at: &str, task: &v1::CreateTaskOpts) -> Result<SlotRequirements, Invalid> {
     if task.slot_requests.is_empty() {
         return Ok([(SLOT_TYPE.into(), 1)].into());
     }
@@ -65,7 +65,7 @@ fn slot_requests(at: &str, task: &v1::CreateTaskOpts) -> Result<SlotRequirements
     Ok(requirements.into())
 }
 
-fn backoff(at: &str, task: &v1::CreateTaskOpts) -> Result<Option<BackOff>, Invalid> {
+fn validate_backoff(at: &str, task: &v1::CreateTaskOpts) -> Result<Option<BackOff>, Invalid> {
     let Some(factor) = task.backoff_factor else { return Ok(None) };
     if !(1.0..=1000.0).contains(&factor) {
         let reason = format!("{factor} is not between 1 and 1000");

@@ -23,7 +23,7 @@ pub struct StoredLogLine {
     /// The time of the line, RFC 3339: in the embedded engine its time on the worker, in a real engine that of its
     /// arrival.
     pub created_at: String,
-    /// The text.
+    /// The line as the task logged it.
     pub message: String,
     /// `DEBUG`, `INFO`, `WARN` or `ERROR`.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -46,12 +46,13 @@ impl StoredLogLine {
 impl RestClient {
     /// Lists the log lines of a task run that were created after `since`, oldest first. `None` lists all lines.
     ///
-    /// A worker sends lines in parallel, so a line may be added before an earlier one. The REST store of a real engine does
-    /// not know a task in the first second after its trigger.
+    /// A worker sends lines in parallel, so a line may be added before an earlier one. The REST store of a real engine
+    /// does not know a task in the first second after its trigger.
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an unknown task.
+    /// Those of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an unknown
+    /// task.
     pub async fn log_lines(&self, task: RunId, since: Option<SystemTime>) -> Result<Vec<StoredLogLine>, ClientError> {
         let path = format!("/api/v1/stable/tasks/{task}/logs");
         let (mut lines, mut since) = (Vec::new(), since);
@@ -71,11 +72,11 @@ impl RestClient {
     }
 }
 
-/// Returns the lines of a page that are after `since`, and the time after which the next page begins; `None` for the last
-/// page.
+/// Returns the lines of a page that are after `since`, and the time after which the next page begins; `None` for the
+/// last page.
 ///
-/// A page can end between two lines of the same time, and the next page excludes that time. So the lines of the last time
-/// are left for the next page, unless the page has no other time.
+/// A page can end between two lines of the same time, and the next page excludes that time. So the lines of the last
+/// time are left for the next page, unless the page has no other time.
 fn split_page(mut page: Vec<StoredLogLine>, since: Option<SystemTime>) -> (Vec<StoredLogLine>, Option<SystemTime>) {
     let is_full = page.len() >= PAGE_SIZE;
     // An engine may include lines of the time itself.

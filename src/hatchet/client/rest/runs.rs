@@ -20,7 +20,7 @@ use crate::hatchet::{
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RunSummary {
-    /// The run's id.
+    /// The id of the run, as in [`RunRef::id`](crate::hatchet::client::RunRef::id).
     pub workflow_run_external_id: String,
     /// The name of the workflow, namespace included.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -77,8 +77,8 @@ impl RestClient {
         RunPages::new(self, path, filter)
     }
 
-    /// Returns a run's status in upper case. The REST store of a real engine lags behind gRPC by 0.05 to 0.5 s, at times
-    /// more.
+    /// Returns a run's status in upper case. The REST store of a real engine lags behind gRPC by 0.05 to 0.5 s, at
+    /// times more.
     ///
     /// # Errors
     ///

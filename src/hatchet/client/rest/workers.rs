@@ -17,7 +17,7 @@ use crate::hatchet::{transport::ClientError, wire::WorkerId};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct WorkerSummary {
-    /// The id.
+    /// The id that the engine assigned to the worker. A restarted worker has a new one.
     pub metadata: ResourceMetadata,
     /// The name that the worker registered with.
     pub name: String,

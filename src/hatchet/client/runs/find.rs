@@ -12,7 +12,7 @@ use super::RunRef;
 use crate::hatchet::{
     client::{Client, RestClient, RunFilter, RunSummary},
     transport::{Backoff, ClientConfig, ClientError, ErrorKind},
-    wire::{RunId, RunStatus, format_duration},
+    wire::{RunId, RunStatus, readable_duration, readable_seconds},
 };
 
 /// Time without a new run after which the list is final: six times the longest lag that was measured.
@@ -100,7 +100,7 @@ impl Client {
                 Ok(rows) if is_complete(&rows) => return Ok(Listing { rows, incomplete: None }),
                 Ok(rows) => {
                     if stability.is_stable(rows.len()) || started.elapsed() >= OUTAGE_TIMEOUT + LISTING_DELAY {
-                        let (delay, count) = (format_duration(LISTING_DELAY), rows.len());
+                        let (delay, count) = (readable_duration(LISTING_DELAY), rows.len());
                         let incomplete = Some(format!(
                             "the engine's list has {count} run(s) with the metadata {key}={value}, unchanged for {delay}"
                         ));
@@ -117,7 +117,7 @@ impl Client {
                         return Err(error);
                     }
                     if !std::mem::replace(&mut outage_reported, true) {
-                        let limit = format_duration(OUTAGE_TIMEOUT.saturating_sub(started.elapsed()));
+                        let limit = readable_seconds(OUTAGE_TIMEOUT.saturating_sub(started.elapsed()));
                         tracing::warn!("reading the engine's list of runs failed, retrying for up to {limit}: {error}");
                     }
                 }

@@ -11,7 +11,7 @@ use super::RunRef;
 use crate::hatchet::{
     client::{
         Client, RunOutcome,
-        watcher::{Recognition, WaitGroup},
+        watcher::{RunEvidence, WaitGroup},
     },
     transport::ClientError,
     wire::RunId,
@@ -41,8 +41,8 @@ pub struct Outcomes {
 }
 
 impl Client {
-    /// Returns the outcomes of many runs, each with the run's position in `runs`, in the order in which the runs finish.
-    /// The stream ends after the last.
+    /// Returns the outcomes of many runs, each with the run's position in `runs`, in the order in which the runs
+    /// finish. The stream ends after the last.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Client {
     ) -> BoxStream<'static, (usize, Result<RunOutcome, ClientError>)> {
         let mut outcomes = Outcomes::new(self.clone());
         for (index, run) in runs.into_iter().enumerate() {
-            outcomes.waits.add(index, run.id(), run.recognition().clone());
+            outcomes.waits.add(index, run.id(), run.evidence().clone());
         }
         stream::unfold(outcomes, async |mut outcomes| {
             let next = outcomes.next().await?;
@@ -71,7 +71,7 @@ impl Outcomes {
 
     /// Adds a run that was triggered just now. `index` is returned with its outcome.
     pub fn add(&mut self, index: usize, run: RunId) {
-        self.waits.add(index, run, Recognition::triggered());
+        self.waits.add(index, run, RunEvidence::triggered());
     }
 
     /// The number of outcomes that [`Outcomes::next`] has not returned yet.

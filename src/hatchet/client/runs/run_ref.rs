@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::hatchet::{
     client::{
         Client, ClientError, ErrorKind, RunDetails, RunError, RunEvents, RunOutcome, StreamSelector,
-        watcher::{Recognition, fetch},
+        watcher::{RunEvidence, fetch},
     },
     transport::{Backoff, retry, when_temporary},
     wire::{RunId, RunStatus, TriggerId, proto::v1},
@@ -24,10 +24,15 @@ const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Returned by [`Client::run_no_wait`] for a new run, and by [`Client::run_ref`] for the id of an earlier one.
 ///
 /// ```no_run
-/// use hatchet_quickstart::{prelude::*, tasks::sync_sleep};
+/// use hatchet_quickstart::prelude::*;
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { seconds: f64 }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { slept_seconds: f64 }
+/// # const STUB: Stub<Input, Output> = Stub::new("sync-sleep-task");
 ///
 /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
-/// let run = client.run_no_wait(&sync_sleep::STUB, &sync_sleep::Input { seconds: 60.0 }).await?;
+/// let run = client.run_no_wait(&STUB, &Input { seconds: 60.0 }).await?;
 /// println!("run {} is {}", run.id(), run.status().await?);
 /// run.cancel().await?;
 /// assert!(matches!(run.result().await, Err(RunError::Cancelled { .. })));
@@ -40,14 +45,14 @@ pub struct RunRef<O = Value> {
     /// The run's value of [`TRIGGER_KEY`](crate::hatchet::client::TRIGGER_KEY), if known.
     trigger: Option<TriggerId>,
     recovered: bool,
-    recognition: Recognition,
+    evidence: RunEvidence,
     output: PhantomData<fn() -> O>,
 }
 
 impl<O> RunRef<O> {
     /// A run that this client has just triggered.
     pub(in crate::hatchet::client) fn triggered(client: Client, id: RunId) -> Self {
-        Self { recognition: Recognition::triggered(), ..Self::given(client, id) }
+        Self { evidence: RunEvidence::triggered(), ..Self::given(client, id) }
     }
 
     /// A run that this client has just triggered, whose response was lost, and that was found in the engine's list.
@@ -57,27 +62,27 @@ impl<O> RunRef<O> {
 
     /// A run whose id was given.
     pub(super) fn given(client: Client, id: RunId) -> Self {
-        let recognition = Recognition::given();
-        Self { client, id, trigger: None, recovered: false, recognition, output: PhantomData }
+        let evidence = RunEvidence::given();
+        Self { client, id, trigger: None, recovered: false, evidence, output: PhantomData }
     }
 
-    /// The same run without its output type.
+    /// Drops the output type.
     pub(super) fn untyped(self) -> RunRef {
         self.with_output()
     }
 
-    /// The same run with its output type and trigger id.
+    /// Adds the output type and the trigger id.
     pub(in crate::hatchet::client) fn typed<P>(self, trigger: TriggerId) -> RunRef<P> {
         RunRef { trigger: Some(trigger), ..self.with_output() }
     }
 
     fn with_output<P>(self) -> RunRef<P> {
-        let Self { client, id, trigger, recovered, recognition, output: _ } = self;
-        RunRef { client, id, trigger, recovered, recognition, output: PhantomData }
+        let Self { client, id, trigger, recovered, evidence, output: _ } = self;
+        RunRef { client, id, trigger, recovered, evidence, output: PhantomData }
     }
 
-    pub(super) fn recognition(&self) -> &Recognition {
-        &self.recognition
+    pub(super) fn evidence(&self) -> &RunEvidence {
+        &self.evidence
     }
 
     /// The run's id.
@@ -109,15 +114,15 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] if the engine has not found the run for 10 s; for 2 s with an id from [`Client::run_ref`];
-    /// immediately if it has found the run before. Otherwise the error of the last attempt.
+    /// [`ErrorKind::NotFound`] if the engine has not found the run for 10 s; for 2 s with an id from
+    /// [`Client::run_ref`]; immediately if it has found the run before. Otherwise the error of the last attempt.
     pub async fn details(&self) -> Result<RunDetails, ClientError> {
         let started = Instant::now();
         let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
         loop {
             match retry(when_temporary, || self.details_once()).await {
-                Err(error) if error.kind() == ErrorKind::NotFound && !self.recognition.was_seen() => {
-                    if let Some(error) = self.recognition.refuse(self.id, started.elapsed()) {
+                Err(error) if error.kind() == ErrorKind::NotFound && !self.evidence.was_seen() => {
+                    if let Some(error) = self.evidence.not_found_error(self.id, started.elapsed()) {
                         return Err(error);
                     }
                     sleep(backoff.next_delay()).await;
@@ -130,7 +135,7 @@ impl<O> RunRef<O> {
     /// [`RunRef::details`] in one attempt.
     pub(in crate::hatchet) async fn details_once(&self) -> Result<RunDetails, ClientError> {
         let details = fetch(self.client.connection(), self.id).await?;
-        self.recognition.mark_seen();
+        self.evidence.mark_seen();
         Ok(details)
     }
 
@@ -145,19 +150,16 @@ impl<O> RunRef<O> {
     ///   the engine to slow down counts as a useful response.
     /// - [`ErrorKind::Unauthenticated`] as soon as the engine refuses the token.
     pub async fn outcome(&self) -> Result<RunOutcome, ClientError> {
-        self.client.watcher().outcome(self.id, self.recognition.clone()).await
+        self.client.watcher().outcome(self.id, self.evidence.clone()).await
     }
 
     /// Subscribes to the run's events from now on: chunks, failed attempts, the end. To miss no event, subscribe before
     /// the trigger with [`RunNoWait::with_events`](crate::hatchet::client::RunNoWait::with_events).
     ///
-    /// A subscription to a run that this client did not trigger may start up to 1 s late on a real engine, and ends after
-    /// the first failed attempt there.
-    ///
-    /// # Errors
-    ///
-    /// Never fails. [`RunEvents::next`] returns the error that ended the subscription, such as a refused token.
-    pub async fn events(&self) -> Result<RunEvents, ClientError> {
+    /// A subscription to a run that this client did not trigger may start up to 1 s late on a real engine, and ends
+    /// after the first failed attempt there. [`RunEvents::next`] returns the error of a subscription that the engine
+    /// refuses.
+    pub async fn events(&self) -> RunEvents {
         // A subscription by metadata survives failed attempts.
         self.client.events(self.trigger.map_or(StreamSelector::Run(self.id), StreamSelector::trigger)).await
     }
@@ -191,8 +193,9 @@ impl<O: DeserializeOwned> RunRef<O> {
 }
 
 impl Client {
-    /// Returns a reference to a run by its id, with the output type that the caller expects. Sends nothing. If the engine
-    /// has no such run, [`RunRef::status`], [`RunRef::details`], [`RunRef::outcome`] and [`RunRef::result`] fail after 2 s.
+    /// Returns a reference to a run by its id, with the output type that the caller expects. Sends nothing. If the
+    /// engine has no such run, [`RunRef::status`], [`RunRef::details`], [`RunRef::outcome`] and [`RunRef::result`] fail
+    /// after 2 s.
     pub fn run_ref<O>(&self, id: RunId) -> RunRef<O> {
         RunRef::given(self.clone(), id)
     }
@@ -205,7 +208,7 @@ impl Client {
 
 impl<O> Clone for RunRef<O> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), recognition: self.recognition.clone(), ..*self }
+        Self { client: self.client.clone(), evidence: self.evidence.clone(), ..*self }
     }
 }
 

@@ -87,7 +87,7 @@ impl RunUpdates {
         if let State::New = self.state {
             let watcher = self.run.client().watcher();
             let outage = watcher.outage();
-            let progress = watcher.follow(self.run.id(), self.run.recognition().clone()).await;
+            let progress = watcher.follow(self.run.id(), self.run.evidence().clone()).await;
             self.state = State::Watching { progress, outage };
         }
         loop {

@@ -14,15 +14,15 @@ pub enum StreamSelector {
     /// A real engine starts such a subscription up to 1 s late, sends no earlier events, and closes it after the first
     /// failed attempt.
     Run(RunId),
-    /// All runs with this pair in their metadata; the value is a string. A subscription that is opened before the trigger
-    /// misses no event of the run.
+    /// All runs with this pair in their metadata; the value is a string. A subscription that is opened before the
+    /// trigger misses no event of the run.
     ///
-    /// The engine closes it when every run with an event has completed. A failed or cancelled run counts as open, so the
-    /// subscription stays open then. Runs that are triggered after the end need another subscription.
+    /// The engine closes it when every run with an event has completed. A failed or cancelled run counts as open, so
+    /// the subscription stays open then. Runs that are triggered after the end need another subscription.
     Metadata {
-        /// The key.
+        /// A key of the metadata's top level.
         key: String,
-        /// The value.
+        /// The exact value.
         value: String,
     },
 }
@@ -34,7 +34,7 @@ impl StreamSelector {
     }
 }
 
-/// An event of a run.
+/// An event that a subscription to a run received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunEvent {
@@ -42,7 +42,7 @@ pub struct RunEvent {
     pub run: String,
     /// The number of the attempt, from 0; `None` if the engine did not send it.
     pub retry_count: Option<i32>,
-    /// The kind of event.
+    /// The kind of the event, with its data.
     pub kind: RunEventKind,
 }
 
@@ -54,7 +54,7 @@ pub enum RunEventKind {
     Created,
     /// A chunk that the task has streamed. The chunks of an attempt arrive in order.
     Chunk {
-        /// The text.
+        /// The chunk, exactly as the task passed it to `put_stream`.
         text: String,
         /// The chunk's number within the attempt, from 0; `None` if the worker did not send it.
         index: Option<i64>,
@@ -63,16 +63,16 @@ pub enum RunEventKind {
     Completed,
     /// An attempt failed. More may follow.
     Failed {
-        /// The error text.
+        /// The type, the message and the causes of the error, as the worker reported them.
         error: String,
     },
     /// An attempt was cancelled.
     Cancelled,
-    /// An attempt timed out.
+    /// An attempt exceeded its execution timeout. Another may follow.
     TimedOut,
     /// The run has finished, according to the engine's list of runs. A real engine also sends this after each failed
     /// attempt.
-    RunEnded,
+    RunFinished,
     /// Chunks of this attempt were not received: they were sent before the subscription, or lost.
     Missed {
         /// The number of missing chunks.
@@ -80,12 +80,12 @@ pub enum RunEventKind {
         /// The number of the next chunk.
         before: i64,
     },
-    /// The subscription broke, and is opened again until that succeeds. Events between the previous and the next event may
-    /// be missing.
+    /// The subscription broke, and is opened again until that succeeds. Events between the previous and the next event
+    /// may be missing.
     Gap,
     /// An event that this version of the crate does not know.
     Unknown {
-        /// The number on the wire.
+        /// The value of `ResourceEventType` on the wire.
         number: i32,
     },
 }
@@ -94,7 +94,7 @@ impl RunEvent {
     pub(super) fn from_wire(event: proto::WorkflowEvent) -> Self {
         use proto::{ResourceEventType as E, ResourceType as R};
         let kind = match (R::try_from(event.resource_type), E::try_from(event.event_type)) {
-            (Ok(R::WorkflowRun), _) => RunEventKind::RunEnded,
+            (Ok(R::WorkflowRun), _) => RunEventKind::RunFinished,
             (_, Ok(E::Started)) => RunEventKind::Created,
             (_, Ok(E::Stream)) => RunEventKind::Chunk { text: event.event_payload, index: event.event_index },
             (_, Ok(E::Completed)) => RunEventKind::Completed,

@@ -1,7 +1,7 @@
 //! Live events of runs: chunks, failed attempts, ends.
 //!
-//! A subscription delivers the events that occur while it is open. Events can be lost, so take the outcome of a run from
-//! [`RunRef::outcome`](super::RunRef::outcome).
+//! A subscription delivers the events that occur while it is open. Events can be lost, so take the outcome of a run
+//! from [`RunRef::outcome`](super::RunRef::outcome).
 //!
 //! ```text
 //!  SubscribeToWorkflowEvents ──▶ RunEvent::from_wire ──▶ OrderedEvents ──▶ channel ──▶ RunEvents::next
@@ -44,7 +44,12 @@ const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// A subscription to events. Ends when the engine closes it.
 ///
 /// ```no_run
-/// use hatchet_quickstart::{hatchet::client::RunEventKind, prelude::*, tasks::externally_triggered::{Input, STUB}};
+/// use hatchet_quickstart::{hatchet::client::RunEventKind, prelude::*};
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Input { name: String }
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # struct Output { message: String }
+/// # const STUB: Stub<Input, Output> = Stub::new("externally-triggered-task");
 ///
 /// # async fn example(client: Client) -> Result<(), ClientError> {
 /// let (run, mut events) = client.run_no_wait(&STUB, &Input { name: "Ada".into() }).with_events().await?;
@@ -81,25 +86,22 @@ impl fmt::Debug for RunEvents {
 }
 
 impl Client {
-    /// Subscribes to events, and returns when the engine has received the subscription.
-    ///
-    /// # Errors
-    ///
-    /// Never fails. [`RunEvents::next`] returns the error that ended the subscription, such as a refused token.
-    pub async fn events(&self, selector: StreamSelector) -> Result<RunEvents, ClientError> {
+    /// Subscribes to events, and returns when the engine has received the subscription. [`RunEvents::next`] returns the
+    /// error of a subscription that the engine refuses.
+    pub async fn events(&self, selector: StreamSelector) -> RunEvents {
         let (sender, events) = mpsc::channel(MAX_BUFFERED_EVENTS);
         let (opened, is_open) = oneshot::channel();
         let task = AbortOnDropHandle::new(tokio::spawn(deliver(self.clone(), selector, sender, opened)));
         // Fails only if the runtime shuts down.
         let _ = is_open.await;
-        Ok(RunEvents { events, _task: task })
+        RunEvents { events, _task: task }
     }
 }
 
 type WireEvents = BoxStream<'static, Result<proto::WorkflowEvent, tonic::Status>>;
 
-/// Delivers events, and opens the subscription again after a break, until the engine closes or refuses it, or the reader
-/// is dropped.
+/// Delivers events, and opens the subscription again after a break, until the engine closes or refuses it, or the
+/// reader is dropped.
 async fn deliver(
     client: Client,
     selector: StreamSelector,
@@ -164,8 +166,8 @@ fn subscribe(client: &Client, selector: &StreamSelector) -> WireEvents {
 
 /// Waits until the engine has received the subscription.
 ///
-/// An engine may confirm a subscription only by its first event. So the confirmation is that event, or the response to a
-/// call that was sent after the subscription on the same connection.
+/// An engine may confirm a subscription only by its first event. So the confirmation is that event, or the response to
+/// a call that was sent after the subscription on the same connection.
 async fn await_confirmation(client: &Client, mut wire: WireEvents) -> WireEvents {
     tokio::select! {
         // The first branch sends the subscription, so it is polled before the call.
@@ -194,7 +196,7 @@ mod tests {
             }
         });
         let mut events = tokio::select! {
-            events = client.events(StreamSelector::Run(RunId::random())) => events.unwrap(),
+            events = client.events(StreamSelector::Run(RunId::random())) => events,
             () = &mut closing => unreachable!(),
         };
         let first = tokio::select! { event = events.next() => event, () = &mut closing => unreachable!() };

@@ -1,9 +1,10 @@
 //! Restores the order of stream chunks.
 //!
-//! A real engine preserves the order only for subscriptions by run id; by metadata, chunks arrive in any order. Each chunk
-//! has a number within its attempt, from 0. A chunk that arrives before its predecessor is buffered until the predecessor
-//! arrives or counts as missing: at the end of the attempt, over [`MAX_BUFFERED`] chunks, or when the caller flushes. Each
-//! gap is reported once as [`RunEventKind::Missed`]. Each chunk is released exactly once, also if it arrives late.
+//! A real engine preserves the order only for subscriptions by run id; by metadata, chunks arrive in any order. Each
+//! chunk has a number within its attempt, from 0. A chunk that arrives before its predecessor is buffered until the
+//! predecessor arrives or counts as missing: at the end of the attempt, over [`MAX_BUFFERED`] chunks, or when the
+//! caller flushes. Each gap is reported once as [`RunEventKind::Missed`]. Each chunk is released exactly once, also if
+//! it arrives late.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,8 +12,8 @@ use super::{RunEvent, RunEventKind};
 
 /// Maximum number of buffered chunks of a run. The next chunk flushes the run.
 const MAX_BUFFERED: usize = 1_000;
-/// Maximum number of tracked runs. The end of a run removes it, but the end can be lost, or be followed by a chunk. Over
-/// this number, the least recently used half of the runs is flushed and removed.
+/// Maximum number of tracked runs. The end of a run removes it, but the end can be lost, or be followed by a chunk.
+/// Over this number, the least recently used half of the runs is flushed and removed.
 const MAX_RUNS: usize = 2_000;
 
 /// Chunks that arrived before their predecessors, by run.
@@ -47,12 +48,12 @@ impl ReorderBuffer {
                 }
                 events
             }
-            // The attempt has ended: missing chunks will not arrive, and the next attempt counts from 0.
+            // The attempt has finished: missing chunks will not arrive, and the next attempt counts from 0.
             RunEventKind::Completed
             | RunEventKind::Failed { .. }
             | RunEventKind::Cancelled
             | RunEventKind::TimedOut
-            | RunEventKind::RunEnded => {
+            | RunEventKind::RunFinished => {
                 let mut events = self.runs.remove(&event.run).map(|mut run| run.flush()).unwrap_or_default();
                 events.push(event);
                 events

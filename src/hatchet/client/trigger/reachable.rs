@@ -2,11 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::failure::may_be_repeated;
-use crate::hatchet::{
-    client::Client,
-    transport::{ClientError, retry_until},
-};
+use super::call::TriggerCalls;
+use crate::hatchet::{client::Client, transport::ClientError};
 
 impl Client {
     /// Returns when an engine has responded to this client, which a trigger of `workflow` requires before it is sent. A
@@ -16,7 +13,6 @@ impl Client {
     ///
     /// The error of the last attempt. No attempt starts after the deadline.
     pub(crate) async fn ensure_reachable(&self, workflow: &str, deadline: Option<Instant>) -> Result<(), ClientError> {
-        let call = format!("trigger {workflow}");
-        retry_until(deadline, may_be_repeated, || self.connection().ensure_reachable(&call)).await
+        TriggerCalls { client: self, name: workflow, deadline }.connect().await
     }
 }

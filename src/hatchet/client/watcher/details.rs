@@ -9,13 +9,13 @@ use crate::hatchet::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RunDetails {
-    /// The run's status.
+    /// The status of all tasks together. Not final if `done` is false.
     pub status: RunStatus,
     /// Whether the run has finished. `false` for a failed run that will be retried, whose status is final already.
     pub done: bool,
-    /// The input, JSON.
+    /// The run's input as JSON text.
     pub input: String,
-    /// The additional metadata, JSON.
+    /// The run's metadata, a JSON object as text.
     pub additional_metadata: String,
     /// The tasks that exist so far, in the order of their names.
     pub tasks: Vec<TaskDetails>,

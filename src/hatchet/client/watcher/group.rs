@@ -1,7 +1,7 @@
 //! A group of waits whose results arrive on one channel.
 //!
-//! A wait of a group needs no task and no future of its own, which saves about 750 bytes and a fifth of the CPU time per
-//! run of a benchmark with 100,000 runs.
+//! A wait of a group needs no task and no future of its own, which saves about 750 bytes and a fifth of the CPU time
+//! per run of a benchmark with 100,000 runs.
 
 use std::collections::VecDeque;
 
@@ -9,15 +9,16 @@ use tokio::sync::mpsc;
 
 use super::{
     Registration, RunWatcher,
-    recognition::Recognition,
+    run_evidence::RunEvidence,
     sink::{GroupSink, Indexed, Sink, Waiter},
 };
 use crate::hatchet::wire::RunId;
 
-/// Waits for many runs. Each wait has exactly one result, which limits the length of the channel to the number of waits.
+/// Waits for many runs. Each wait has exactly one result, which limits the length of the channel to the number of
+/// waits.
 pub(in crate::hatchet::client) struct WaitGroup {
     /// Waits that are not registered with the watcher yet.
-    added: VecDeque<(usize, RunId, Recognition)>,
+    added: VecDeque<(usize, RunId, RunEvidence)>,
     /// The number of waits whose result has not been returned.
     len: usize,
     sender: mpsc::UnboundedSender<Indexed>,
@@ -31,8 +32,8 @@ impl WaitGroup {
     }
 
     /// Adds a wait. The run is watched from the next call of [`WaitGroup::next`].
-    pub(in crate::hatchet::client) fn add(&mut self, index: usize, run: RunId, recognition: Recognition) {
-        self.added.push_back((index, run, recognition));
+    pub(in crate::hatchet::client) fn add(&mut self, index: usize, run: RunId, evidence: RunEvidence) {
+        self.added.push_back((index, run, evidence));
         self.len += 1;
     }
 
@@ -47,11 +48,11 @@ impl WaitGroup {
                 // Registrations first: a run is polled only once it is registered.
                 biased;
                 permit = watcher.registrations.reserve(), if !self.added.is_empty() => {
-                    if let Some((index, run, recognition)) = self.added.pop_front() {
+                    if let Some((index, run, evidence)) = self.added.pop_front() {
                         let sink = Sink::Group(GroupSink::new(index, run, self.sender.clone()));
-                        // Without a permit the task has ended. The dropped sink reports that.
+                        // Without a permit the watcher's task has ended. The dropped sink reports that.
                         if let Ok(permit) = permit {
-                            permit.send(Registration { run, waiter: Waiter { recognition, sink } });
+                            permit.send(Registration { run, waiter: Waiter { evidence, sink } });
                         }
                     }
                 }

@@ -1,8 +1,8 @@
 //! Watches runs until they finish.
 //!
-//! Each client has one watcher: a task that owns one subscription to the ends of runs, and polls their details at a
-//! limited rate. The subscription is fast, but its stream can break, stall, or lose an event. A poll is slow, but is
-//! an independent call. The first of the two that returns a run's outcome ends the waits for it, so no wait hangs.
+//! Each client has one watcher: a task that owns one subscription that reports finished runs, and polls their details
+//! at a limited rate. The subscription is fast, but its stream can break, stall, or lose an event. A poll is slow, but
+//! is an independent call. The first of the two that returns a run's outcome ends the waits for it, so no wait hangs.
 //!
 //! ```text
 //!  outcome()   Outcomes   RunUpdates            one watcher task per client
@@ -22,18 +22,18 @@
 //! - A watched run is scheduled for a poll, or being polled. So its end is noticed even if the subscription loses it.
 //! - Each waiter receives exactly one result, unless the task ends first, which closes the waiter's channel or
 //!   sends an error to its group.
-//! - A client opens one stream and makes at most 100 polls a second for any number of runs; see [`schedule`] for the rate
-//!   while the subscription delivers events.
+//! - A client opens one stream and makes at most 100 polls a second for any number of runs; see [`schedule`] for the
+//!   rate while the subscription delivers events.
 //! - A run without waiters is removed at its next poll.
 
 mod details;
 mod group;
 mod outcome;
-mod recognition;
+mod poll_result;
+mod run_evidence;
 mod schedule;
 mod sink;
 mod subscription;
-mod verdict;
 mod watched;
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -46,7 +46,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use self::{
     details::fetch,
     group::WaitGroup,
-    recognition::Recognition,
+    run_evidence::RunEvidence,
     sink::{Progress, closed},
     watched::Outage,
 };
@@ -64,7 +64,7 @@ use crate::hatchet::{
     wire::RunId,
 };
 
-/// Concurrent polls.
+/// Maximum number of concurrent polls.
 const MAX_POLLS: usize = 16;
 /// Capacity of the channel of new registrations.
 const REGISTRATIONS: usize = 256;
@@ -92,16 +92,16 @@ impl RunWatcher {
     }
 
     /// Waits until a run has finished.
-    pub(super) async fn outcome(&self, run: RunId, recognition: Recognition) -> Result<RunOutcome, ClientError> {
+    pub(super) async fn outcome(&self, run: RunId, evidence: RunEvidence) -> Result<RunOutcome, ClientError> {
         let (sender, receiver) = oneshot::channel();
-        self.register(run, recognition, Sink::Outcome(sender)).await;
+        self.register(run, evidence, Sink::Outcome(sender)).await;
         receiver.await.unwrap_or_else(|_| Err(closed(run)))
     }
 
     /// Follows the status of a run up to its result. The sender is dropped without a result if the task ends first.
-    pub(super) async fn follow(&self, run: RunId, recognition: Recognition) -> watch::Receiver<Progress> {
+    pub(super) async fn follow(&self, run: RunId, evidence: RunEvidence) -> watch::Receiver<Progress> {
         let (sender, receiver) = watch::channel(Progress::default());
-        self.register(run, recognition, Sink::Progress(sender)).await;
+        self.register(run, evidence, Sink::Progress(sender)).await;
         receiver
     }
 
@@ -110,9 +110,9 @@ impl RunWatcher {
         self.outage.clone()
     }
 
-    async fn register(&self, run: RunId, recognition: Recognition, sink: Sink) {
-        let registration = Registration { run, waiter: Waiter { recognition, sink } };
-        // Fails if the task has ended; the receiver of the dropped sink reports that.
+    async fn register(&self, run: RunId, evidence: RunEvidence, sink: Sink) {
+        let registration = Registration { run, waiter: Waiter { evidence, sink } };
+        // Fails if the watcher's task has ended; the receiver of the dropped sink reports that.
         let _ = self.registrations.send(registration).await;
     }
 }
@@ -149,7 +149,7 @@ impl Task {
             tokio::select! {
                 biased;
                 event = self.subscription.next() => match event {
-                    SubscriptionEvent::Ended(run, event) => {
+                    SubscriptionEvent::Finished(run, event) => {
                         self.runs.event(run, RunOutcome::from_event(run, &event), Instant::now());
                     }
                     SubscriptionEvent::Broke(error) => self.runs.subscription_broke(error, Instant::now()),

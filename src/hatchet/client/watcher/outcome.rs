@@ -12,7 +12,7 @@ use crate::hatchet::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunOutcome {
-    /// The run.
+    /// The id of the finished run.
     pub run: RunId,
     /// [`RunStatus::Completed`], [`RunStatus::Failed`] or [`RunStatus::Cancelled`].
     pub status: RunStatus,

@@ -2,12 +2,12 @@
 //!
 //! Each watched run is in one of two queues with the time at which its next poll is due:
 //!
-//! - [`PollQueue::Urgent`]: runs whose poll is the only source. Either the subscription has reported the end without the
-//!   outcome, or the status is followed.
-//! - [`PollQueue::Background`]: runs whose end the subscription should report. A poll is needed only if the subscription
-//!   loses an event. So while it delivers events, background polls start [`BACKGROUND_DISTANCE`] apart, which many runs
-//!   share. A run that is overdue by [`MAX_OVERDUE`] is polled without that distance, so that the rate grows with the
-//!   number of runs: up to 3,000 runs are polled at least every 30 s each, and 10,000 every 100 s.
+//! - [`PollQueue::Urgent`]: runs whose poll is the only source. Either the subscription has reported the end without
+//!   the outcome, or the status is followed.
+//! - [`PollQueue::Background`]: runs whose end the subscription should report. A poll is needed only if the
+//!   subscription loses an event. So while it delivers events, background polls start [`BACKGROUND_DISTANCE`] apart,
+//!   which many runs share. A run that is overdue by [`MAX_OVERDUE`] is polled without that distance, so that the rate
+//!   grows with the number of runs: up to 3,000 runs are polled at least every 30 s each, and 10,000 every 100 s.
 //!
 //! Polls of both queues start at least [`MIN_DISTANCE`] apart: 100 a second, a tenth of what a real engine allows. The
 //! protocol has no call for the details of several runs. An engine at its rate limit increases the distance.
@@ -69,12 +69,12 @@ impl Schedule {
     }
 
     /// Halves the time that an engine at its rate limit has added.
-    pub(super) fn speed_up(&mut self) {
+    pub(super) fn reduce_penalty(&mut self) {
         self.penalty /= 2;
     }
 
     /// Doubles the time that an engine at its rate limit adds.
-    pub(super) fn slow_down(&mut self) {
+    pub(super) fn increase_penalty(&mut self) {
         self.penalty = (self.penalty * 2).clamp(MIN_DISTANCE, MAX_PENALTY);
     }
 
@@ -103,8 +103,8 @@ impl Schedule {
         self.last_poll.map_or(due, |last| due.max(last + MIN_DISTANCE + self.penalty))
     }
 
-    /// Takes a run whose poll is due: of both queues, the run that has been due for longest. While both queues have such
-    /// a run, at most every second poll is a background poll.
+    /// Takes a run whose poll is due: of both queues, the run that has been due for longest. While both queues have
+    /// such a run, at most every second poll is a background poll.
     pub(super) fn take(&mut self, now: Instant) -> Option<RunId> {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let urgent = self.urgent.first().copied().filter(|_| is_due(self.urgent_at()));
@@ -188,11 +188,11 @@ mod tests {
         distance(&mut schedule, &mut now);
         assert_eq!(distance(&mut schedule, &mut now), MIN_DISTANCE);
         for _ in 0..20 {
-            schedule.slow_down();
+            schedule.increase_penalty();
         }
         assert_eq!(distance(&mut schedule, &mut now), MIN_DISTANCE + MAX_PENALTY);
         for _ in 0..40 {
-            schedule.speed_up();
+            schedule.reduce_penalty();
         }
         assert_eq!(distance(&mut schedule, &mut now), MIN_DISTANCE);
     }

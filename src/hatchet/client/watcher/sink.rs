@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{outcome::RunOutcome, recognition::Recognition};
+use super::{outcome::RunOutcome, run_evidence::RunEvidence};
 use crate::hatchet::{
     transport::{ClientError, ErrorKind},
     wire::{RunId, RunStatus},
@@ -56,21 +56,21 @@ impl Sink {
 
 /// One wait for a run.
 pub(super) struct Waiter {
-    pub(super) recognition: Recognition,
+    pub(super) evidence: RunEvidence,
     pub(super) sink: Sink,
 }
 
 impl Waiter {
     pub(super) fn end(self, result: WaitResult) {
         if result.is_ok() {
-            self.recognition.mark_seen();
+            self.evidence.mark_seen();
         }
         self.sink.end(result);
     }
 }
 
-/// Sends the result of one wait to its group. If it is dropped before, because the watcher's task has ended, it sends an
-/// error, so that the group does not wait forever.
+/// Sends the result of one wait to its group. If it is dropped before, because the watcher's task has ended, it sends
+/// an error, so that the group does not wait forever.
 pub(super) struct GroupSink {
     index: usize,
     run: RunId,

@@ -1,11 +1,11 @@
-//! The subscription to the ends of runs.
+//! The subscription that reports finished runs.
 //!
 //! One stream serves any number of runs: each run is requested once, and the engine sends one event when it finishes. A
 //! stream that breaks is opened again, and every run whose end was not received is requested again. For a run that has
 //! finished in the meantime, a real engine sends the event immediately.
 //!
-//! A stream without open runs is not polled, so its break is noticed when the next run is requested. Nothing is lost: that
-//! run is requested again on the next stream.
+//! A stream without open runs is not polled, so its break is noticed when the next run is requested. Nothing is lost:
+//! that run is requested again on the next stream.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -37,8 +37,8 @@ const MAX_REOPEN_DELAY: Duration = Duration::from_secs(2);
 
 /// An event of a [`Subscription`].
 pub(super) enum SubscriptionEvent {
-    /// The end of a run that was added. The event may lack the outcome.
-    Ended(RunId, WorkflowRunEvent),
+    /// A run that was added has finished. The event may lack the outcome.
+    Finished(RunId, WorkflowRunEvent),
     /// The stream broke with this error, or was closed by the engine. The next call opens it again.
     Broke(Option<ClientError>),
 }
@@ -121,7 +121,7 @@ impl Subscription {
                     if let Ok(run) = event.workflow_run_id.parse()
                         && self.open.remove(&run)
                     {
-                        return SubscriptionEvent::Ended(run, event);
+                        return SubscriptionEvent::Finished(run, event);
                     }
                 }
                 Step::Received(None) => return self.broke(None),
@@ -150,7 +150,7 @@ impl Subscription {
     }
 
     fn broke(&mut self, status: Option<tonic::Status>) -> SubscriptionEvent {
-        tracing::debug!(?status, "the subscription to the ends of runs broke");
+        tracing::debug!(?status, "the subscription to finished runs broke");
         self.stream = None;
         self.reopen_at = Some(Instant::now() + self.backoff.next_delay());
         SubscriptionEvent::Broke(status.map(|status| self.connection.call_error("waiting for runs", status)))

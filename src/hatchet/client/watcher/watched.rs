@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::{
     details::RunDetails,
     outcome::RunOutcome,
+    poll_result::{PollResult, SILENCE_TIMEOUT, classify},
     schedule::{PollQueue, Schedule},
     sink::{Sink, WaitResult, Waiter},
-    verdict::{SILENCE_TIMEOUT, Verdict, judge},
 };
 use crate::hatchet::{
     transport::ClientError,
@@ -20,7 +20,7 @@ use crate::hatchet::{
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(250);
 /// Initial poll interval of a run whose end was reported without its outcome: a real engine has the details about 50 ms
 /// later. It doubles up to [`MAX_INTERVAL`].
-const ENDED_INTERVAL: Duration = Duration::from_millis(20);
+const END_REPORTED_INTERVAL: Duration = Duration::from_millis(20);
 /// Initial poll interval of a followed run, whose status changes are reported. It grows by half with each poll, up to
 /// [`MAX_FOLLOWED_INTERVAL`].
 const FOLLOWED_INTERVAL: Duration = Duration::from_millis(20);
@@ -49,7 +49,7 @@ struct Watched {
     /// The delay between the next poll and the one after it.
     interval: Duration,
     /// The subscription has reported the end without the outcome.
-    ended: bool,
+    end_reported: bool,
     unknown_since: Option<Instant>,
     running_since: Option<Instant>,
 }
@@ -57,7 +57,7 @@ struct Watched {
 impl Watched {
     fn queue(&self) -> PollQueue {
         let is_followed = || self.waiters.iter().any(|waiter| matches!(waiter.sink, Sink::Progress(_)));
-        if self.ended || is_followed() { PollQueue::Urgent } else { PollQueue::Background }
+        if self.end_reported || is_followed() { PollQueue::Urgent } else { PollQueue::Background }
     }
 }
 
@@ -95,7 +95,7 @@ impl WatchedRuns {
             since: now,
             scheduled: None,
             interval: BACKGROUND_INTERVAL,
-            ended: false,
+            end_reported: false,
             unknown_since: None,
             running_since: None,
         });
@@ -118,8 +118,8 @@ impl WatchedRuns {
         match outcome {
             Some(outcome) => self.end(run, Ok(outcome)),
             None => {
-                watched.ended = true;
-                watched.interval = ENDED_INTERVAL;
+                watched.end_reported = true;
+                watched.interval = END_REPORTED_INTERVAL;
                 if watched.scheduled.is_some() {
                     self.poll_at(run, now);
                 }
@@ -152,57 +152,57 @@ impl WatchedRuns {
     pub(super) fn poll_returned(&mut self, run: RunId, response: Result<RunDetails, ClientError>, now: Instant) {
         let Some(watched) = self.runs.get_mut(&run) else { return };
         let silent_for = now - self.last_response.max(watched.since);
-        match judge(run, response, silent_for) {
-            Verdict::Finished(outcome) => {
+        match classify(run, response, silent_for) {
+            PollResult::Finished(outcome) => {
                 self.record_response(now);
-                self.schedule.speed_up();
+                self.schedule.reduce_penalty();
                 self.end(run, Ok(outcome));
             }
-            Verdict::Unfinished(status) => {
+            PollResult::Unfinished(status) => {
                 watched.unknown_since = None;
                 watched.running_since = (status == RunStatus::Running).then(|| watched.running_since.unwrap_or(now));
                 for waiter in &watched.waiters {
-                    waiter.recognition.mark_seen();
+                    waiter.evidence.mark_seen();
                     waiter.sink.publish(status);
                 }
                 self.record_response(now);
-                self.schedule.speed_up();
+                self.schedule.reduce_penalty();
                 self.poll_again(run, now);
             }
-            Verdict::Unknown => {
+            PollResult::Unknown => {
                 let unknown_for = now - *watched.unknown_since.get_or_insert(now);
                 watched.interval = BACKGROUND_INTERVAL;
                 for waiter in std::mem::take(&mut watched.waiters) {
-                    match waiter.recognition.refuse(run, unknown_for) {
+                    match waiter.evidence.not_found_error(run, unknown_for) {
                         Some(error) => waiter.end(Err(error)),
                         None => watched.waiters.push(waiter),
                     }
                 }
-                let is_refused = watched.waiters.is_empty();
+                let has_no_waiters = watched.waiters.is_empty();
                 self.record_response(now);
-                if is_refused {
+                if has_no_waiters {
                     self.remove(run);
                 } else {
                     self.poll_at(run, now + BACKGROUND_INTERVAL);
                 }
             }
-            Verdict::Throttled => {
+            PollResult::Throttled => {
                 self.record_response(now);
-                self.schedule.slow_down();
+                self.schedule.increase_penalty();
                 self.poll_again(run, now);
             }
-            Verdict::NoResponse(error) => {
+            PollResult::NoResponse(error) => {
                 self.record_failure(error, now);
                 self.poll_again(run, now);
             }
-            Verdict::GiveUp(error) => {
+            PollResult::GiveUp(error) => {
                 self.poll_again(run, now);
                 let last_response = self.last_response;
                 let is_silent = |watched: &Watched| now - last_response.max(watched.since) > SILENCE_TIMEOUT;
                 self.end_all(&error, is_silent);
             }
-            Verdict::FailRun(error) => self.end(run, Err(error)),
-            Verdict::FailAll(error) => self.end_all(&error, |_| true),
+            PollResult::FailRun(error) => self.end(run, Err(error)),
+            PollResult::FailAll(error) => self.end_all(&error, |_| true),
         }
     }
 
@@ -256,7 +256,7 @@ impl WatchedRuns {
     fn poll_again(&mut self, run: RunId, now: Instant) {
         let Some(watched) = self.runs.get_mut(&run) else { return };
         let interval = watched.interval;
-        watched.interval = if watched.ended || watched.queue() == PollQueue::Background {
+        watched.interval = if watched.end_reported || watched.queue() == PollQueue::Background {
             (interval * 2).min(MAX_INTERVAL)
         } else if watched.running_since.is_some_and(|since| now - since > LONG_RUNNING) {
             (interval * 3 / 2).min(MAX_INTERVAL)

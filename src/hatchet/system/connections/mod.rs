@@ -1,13 +1,13 @@
 //! TCP listeners that bound the number of open connections.
 //!
-//! A peer can open any number of connections. Each takes a file descriptor, of which a process has few (usually 1024), so
-//! one peer could block all others. The listener therefore closes connections by these rules:
+//! A peer can open any number of connections. Each takes a file descriptor, of which a process has few (usually 1024),
+//! so one peer could block all others. The listener therefore closes connections by these rules:
 //!
 //! - A connection is *unauthenticated* until its server calls [`ConnectionHandle::authenticate`]. A server without
 //!   authentication, such as the worker's health server, never calls it.
 //! - If a new connection would exceed one of the [`ConnectionLimits`], or no file descriptor is free, the oldest
-//!   unauthenticated connection is closed. An authenticated connection is never closed in favour of another.
-//! - Each connection has a grace period before it can be closed in favour of another. While all unauthenticated
+//!   unauthenticated connection is closed. An authenticated connection is never closed in favor of another.
+//! - Each connection has a grace period before it can be closed in favor of another. While all unauthenticated
 //!   connections are younger, no connection is accepted, and new ones wait in the system's backlog.
 //! - If all connections are authenticated, a new connection is closed immediately.
 //!
@@ -32,9 +32,9 @@ pub(crate) struct ConnectionLimits {
     pub(crate) total: usize,
     /// Maximum number of open connections that are unauthenticated.
     pub(crate) unauthenticated: usize,
-    /// Time for which a connection cannot be closed in favour of another.
+    /// Time for which a connection cannot be closed in favor of another.
     pub(crate) grace_period: Duration,
-    /// Time after which a connection is closed to which nothing was written, because its request is incomplete, it is idle,
-    /// or the peer does not read the response. `None` for no limit.
+    /// Time after which a connection is closed to which nothing was written, because its request is incomplete, it is
+    /// idle, or the peer does not read the response. `None` for no limit.
     pub(crate) response_timeout: Option<Duration>,
 }

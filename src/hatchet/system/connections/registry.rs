@@ -47,7 +47,7 @@ struct Unauthenticated {
 pub(super) enum Admission {
     /// The connection is registered. It must close when the token is cancelled.
     Admitted(ConnectionHandle, CancellationToken),
-    /// There may be room after this time.
+    /// No connection can be accepted before this time has elapsed.
     RetryAfter(Duration),
     /// All connections are authenticated, so none can be closed.
     Refused,
@@ -58,8 +58,8 @@ impl Open {
         self.unauthenticated.len() + self.authenticated.len()
     }
 
-    /// Closes the oldest unauthenticated connection if its grace period has elapsed. Returns the remaining grace period, or
-    /// `None` if there is no unauthenticated connection.
+    /// Closes the oldest unauthenticated connection if its grace period has elapsed. Returns the remaining grace
+    /// period, or `None` if there is no unauthenticated connection.
     fn close_oldest(&mut self, grace_period: Duration) -> Option<Duration> {
         let oldest = self.unauthenticated.first_entry()?;
         let remaining = grace_period.saturating_sub(oldest.get().since.elapsed());
@@ -145,7 +145,7 @@ pub(crate) struct ConnectionHandle {
 }
 
 impl ConnectionHandle {
-    /// Exempts the connection from being closed in favour of another.
+    /// Exempts the connection from being closed in favor of another.
     #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine authenticates connections"))]
     pub(crate) fn authenticate(&self) {
         if !self.authenticated.swap(true, Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! Parsing of hosts and ports.
+//! Parses hosts and ports.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,8 @@ pub(in crate::hatchet::transport) fn format_authority(host: &str, port: u16) -> 
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Splits `host[:port]`, and removes the brackets of an IPv6 address. `None` if there is no host or the port is invalid.
+/// Splits `host[:port]`, and removes the brackets of an IPv6 address. `None` if there is no host or the port is
+/// invalid.
 pub(super) fn split_authority(text: &str, default_port: u16) -> Option<(&str, u16)> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok().filter(|port| *port != 0)?),

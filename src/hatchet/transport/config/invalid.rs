@@ -2,7 +2,6 @@
 
 use super::super::error::ClientError;
 
-/// The error for an invalid value of a setting.
 pub(super) fn invalid_setting(name: &str, value: &str, rule: impl std::fmt::Display) -> ClientError {
     ClientError::config(format!("invalid {name} \"{value}\": {rule}"))
 }

@@ -43,9 +43,9 @@ use crate::hatchet::{
 /// [`ClientConfig::from_handshake`] and [`ClientConfig::from_engine_folder`].
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// The client token.
+    /// The bearer token of all calls. Its claims name the tenant and the addresses.
     pub token: Token,
-    /// The token's tenant.
+    /// The tenant that the token belongs to, which REST paths contain.
     pub tenant: TenantId,
     /// `host:port` of the gRPC services.
     pub host_port: String,
@@ -53,9 +53,9 @@ pub struct ClientConfig {
     pub server_url: Option<String>,
     /// Prefix of workflow and worker names, including its trailing `_`; empty for none.
     pub namespace: String,
-    /// Transport security.
+    /// TLS or plaintext, and the certificates.
     pub tls: Tls,
-    /// The proxies of the environment.
+    /// HTTP proxies, from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
     pub proxies: Proxies,
     /// Maximum size of a received message in bytes. Default: 4 MiB.
     pub max_recv_message: usize,
@@ -63,8 +63,8 @@ pub struct ClientConfig {
     pub max_send_message: usize,
     /// Origin of the token, for messages.
     pub token_source: Source,
-    /// Folder of the embedded engine whose handshake file is read again when the engine cannot be reached or refuses the
-    /// token. It may have restarted with another address and token. `None` for an engine with a fixed address.
+    /// Folder of the embedded engine whose handshake file is read again when the engine cannot be reached or refuses
+    /// the token. It may have restarted with another address and token. `None` for an engine with a fixed address.
     pub engine_folder: Option<PathBuf>,
 }
 

@@ -18,7 +18,7 @@ pub(in crate::hatchet) struct ServerUrl {
     pub(in crate::hatchet) port: u16,
     /// `host[:port]`, as written.
     pub(in crate::hatchet) authority: String,
-    /// Without a trailing slash.
+    /// The path, without a trailing slash.
     pub(in crate::hatchet) path: String,
 }
 

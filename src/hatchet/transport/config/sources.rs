@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use super::dotenv::{self, Unreadable};
 
-/// Names of the `.env` files, as in the Python SDK. A later file overrides an earlier file, and the process' environment
-/// overrides all files.
+/// Names of the `.env` files, as in the Python SDK. A later file overrides an earlier file, and the process'
+/// environment overrides all files.
 pub(crate) const ENV_FILES: [&str; 4] = [".env", ".env.hatchet", ".env.dev", ".env.local"];
 
 /// Proxy variables, whose names may also be in lower case.
@@ -25,17 +25,17 @@ pub struct Sources {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
-    /// A flag of the command line.
+    /// A flag of the command line. Contains its name.
     Flag(&'static str),
-    /// The process' environment.
+    /// A variable of the environment.
     Environment,
-    /// A `.env` file.
+    /// A `.env` file. Contains its name.
     File(&'static str),
     /// A claim of the token.
     Token,
     /// A handshake file of an engine on this machine.
     Handshake,
-    /// The default value.
+    /// The built-in default.
     Default,
 }
 
@@ -53,11 +53,11 @@ impl fmt::Display for Source {
 }
 
 impl Sources {
-    /// Reads `.env`, `.env.hatchet`, `.env.dev` and `.env.local` in `folder`, and then the process' environment. A later
-    /// source overrides an earlier source.
+    /// Reads `.env`, `.env.hatchet`, `.env.dev` and `.env.local` in `folder`, and then the process' environment. A
+    /// later source overrides an earlier source.
     ///
-    /// Reads only names that start with `HATCHET_`, since a `.env` file may belong to another application, and the proxy
-    /// variables of the environment.
+    /// Reads only names that start with `HATCHET_`, since a `.env` file may belong to another application, and the
+    /// proxy variables of the environment.
     pub fn read(folder: &Path) -> Self {
         let mut sources = Self::default();
         for file in ENV_FILES {
@@ -129,8 +129,8 @@ impl Sources {
         self.values.keys().filter_map(|name| self.get(name).map(|(_, source)| (name.as_str(), source)))
     }
 
-    /// Parses a boolean like the Python and Go SDKs: `1`, `true`, `t`, `yes`, `y`, `on` and their opposites, in upper or
-    /// lower case. Default: false. The error is a text for users.
+    /// Parses a boolean like the Python and Go SDKs: `1`, `true`, `t`, `yes`, `y`, `on` and their opposites, in upper
+    /// or lower case. Default: false. The error is a text for users.
     pub fn flag(&self, name: &str) -> Result<bool, String> {
         match self.value(name).map(str::to_ascii_lowercase).as_deref() {
             None | Some("0" | "false" | "f" | "no" | "n" | "off") => Ok(false),

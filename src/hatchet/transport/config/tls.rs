@@ -10,7 +10,7 @@ use super::{super::error::ClientError, invalid::invalid_setting, sources::Source
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tls {
-    /// Plaintext.
+    /// Plaintext HTTP/2.
     None,
     /// The server presents a certificate; with an identity the client presents one too (mTLS).
     On {

@@ -28,7 +28,6 @@ use super::{
 pub(in crate::hatchet) enum Protocol {
     /// HTTP/2, for gRPC. A TLS server must accept it (ALPN).
     Http2,
-    /// HTTP/1.1, for REST.
     Http1,
 }
 

@@ -11,6 +11,7 @@ use tokio::{pin, time::timeout};
 use tonic::codegen::http::{Request, Response};
 
 use super::{super::liveness::Activity, dialer::Dialer, error::ConnectError};
+use crate::hatchet::wire::readable_duration;
 
 /// Timeout from the connection's first packet to the response's last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,7 +23,7 @@ const MAX_RESPONSE: usize = 16 << 20;
 pub(in crate::hatchet) enum HttpError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("no complete response within {} s", TIMEOUT.as_secs())]
+    #[error("no complete response within {}", readable_duration(TIMEOUT))]
     Timeout,
     #[error("the response is larger than {} MiB", MAX_RESPONSE >> 20)]
     TooLarge,

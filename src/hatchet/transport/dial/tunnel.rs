@@ -17,6 +17,7 @@ use super::{
     error::ConnectError,
     tcp::connect,
 };
+use crate::hatchet::wire::readable_duration;
 
 /// Timeout of opening a tunnel. Shorter than the timeout of connecting as a whole, so that the error names the proxy.
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -27,7 +28,7 @@ const MAX_HEAD: usize = 16 << 10;
 pub(super) async fn open(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let target = format_authority(host, port);
     let tunnel = timeout(TIMEOUT, connect_through(proxy, &target)).await;
-    tunnel.unwrap_or_else(|_| Err(format!("no response within {TIMEOUT:?}"))).map_err(|reason| {
+    tunnel.unwrap_or_else(|_| Err(format!("no response within {}", readable_duration(TIMEOUT)))).map_err(|reason| {
         ConnectError::Proxy(format!(
             "connecting to {target} through the proxy {proxy} failed: {reason}. Correct {}, or add \"{host}\" to NO_PROXY \
              to connect without a proxy",

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_run_id_is_rejected() {
+    fn invalid_run_id_is_refused() {
         assert!(Assignment::parse(WorkerId::random(), AssignedAction::default()).is_err());
     }
 }

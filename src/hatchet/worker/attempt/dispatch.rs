@@ -55,7 +55,7 @@ fn start(resources: &Arc<WorkerResources>, worker: WorkerId, message: AssignedAc
     tokio::spawn(Box::pin(execute(resources.clone(), assignment, attempt)));
 }
 
-/// Cancels an attempt. An attempt that has ended is no longer in the table, and its cancellation is ignored.
+/// Cancels an attempt. An attempt that has finished is no longer in the table, and its cancellation is ignored.
 fn cancel(resources: &WorkerResources, message: &AssignedAction) {
     let Ok(run) = message.task_run_external_id.parse() else { return };
     if let Some(attempt) = resources.table.get((run, message.retry_count)) {

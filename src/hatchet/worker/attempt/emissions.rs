@@ -1,7 +1,7 @@
 //! Sends the log lines and stream chunks of a body while it runs.
 //!
 //! Up to [`PARALLEL_CALLS`] calls are in flight. Chunks are numbered, and the engine restores their order. When the
-//! body has ended, queued emissions have [`FLUSH_TIMEOUT`] to be sent: they reach the engine before the outcome, but
+//! body has finished, queued emissions have [`FLUSH_TIMEOUT`] to be sent: they reach the engine before the outcome, but
 //! cannot delay it indefinitely.
 
 use std::time::Duration;
@@ -33,19 +33,19 @@ const EMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_FIELDS_LENGTH: usize = 16 * 1024;
 /// Upper bound of the bytes that a message adds to its line or chunk.
 const MESSAGE_OVERHEAD: usize = MAX_FIELDS_LENGTH + 1024;
-/// Time to send queued lines and chunks after the body has ended.
+/// Time to send queued lines and chunks after the body has finished.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Forwards emissions to the engine until the body has ended and the queue is sent, or [`FLUSH_TIMEOUT`] later.
+/// Forwards emissions to the engine until the body has finished and the queue is sent, or [`FLUSH_TIMEOUT`] later.
 pub(super) async fn forward(
     resources: &WorkerResources,
     assignment: &Assignment,
     mut emissions: mpsc::Receiver<Emission>,
-    body_ended: oneshot::Receiver<()>,
+    body_finished: oneshot::Receiver<()>,
 ) {
     let mut in_flight = FuturesUnordered::new();
     let mut next_chunk_index = 0_i64;
-    let mut body_ended = body_ended.fuse();
+    let mut body_finished = body_finished.fuse();
     let mut deadline = None;
     loop {
         let flush_timeout = async {
@@ -56,7 +56,7 @@ pub(super) async fn forward(
         };
         tokio::select! {
             biased;
-            _ = &mut body_ended => {
+            _ = &mut body_finished => {
                 // Queued emissions stay readable. Clones of the context that outlive the body can send no more.
                 emissions.close();
                 deadline = Some(Instant::now() + FLUSH_TIMEOUT);

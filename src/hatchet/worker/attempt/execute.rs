@@ -43,11 +43,11 @@ pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Ass
             }
             (Ok(registered), Ok(input)) => run_body(&resources, &assignment, registered, input, &attempt).await,
         };
-        attempt.set_body_ended();
+        attempt.set_body_finished();
         let task = registered.as_ref().ok().map(|registered| &*registered.task);
         let end = classify_end(&report, attempt.canceller.reason());
-        resources.counters.attempt_ended(task, end);
-        run_log::ended(&assignment.info, end, duration, report.error());
+        resources.counters.attempt_finished(task, end);
+        run_log::finished(&assignment.info, end, duration, report.error());
         report
     });
     let report = match timeout(STARTED_DELAY, &mut work).await {
@@ -98,16 +98,16 @@ async fn run_body(
     let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone(), resources.children.clone());
     run_log::started(&assignment.info);
     let mut body = RunningBody::start(resources, task, input, ctx.clone(), &attempt.poll_clock);
-    let (ended, body_ended) = oneshot::channel::<()>();
-    let begun = Instant::now();
+    let (ended, body_finished) = oneshot::channel::<()>();
+    let started = Instant::now();
     let supervised = async {
         let report = supervise(resources, assignment, task, &mut body, canceller).await;
-        let duration = begun.elapsed();
+        let duration = started.elapsed();
         resources.counters.record_duration(task, duration);
         let _ = ended.send(());
         (report, Some(duration))
     };
-    let forwarded = emissions::forward(resources, assignment, emitted, body_ended);
+    let forwarded = emissions::forward(resources, assignment, emitted, body_finished);
     let (result, ()) = tokio::join!(supervised, forwarded);
     if ctx.lost_lines() > 0 {
         resources.counters.lines_lost.add(ctx.lost_lines());

@@ -10,7 +10,7 @@
 //!
 //! - `dispatch` never waits: no call, no lock across an await. It parses the message and spawns the attempt.
 //! - An attempt is in the `table` from its assignment until its outcome is acknowledged. A second assignment of the
-//!   same attempt is ignored, even after the attempt has ended.
+//!   same attempt is ignored, even after the attempt has finished.
 //! - A body has a slot permit while it runs. The permit is released when the body ends, not when the attempt is
 //!   reported: a body on a thread that ignores its cancellation keeps its slot.
 //! - STARTED, log lines and chunks are informative, so sending them is retried for seconds at most. The outcome

@@ -12,7 +12,7 @@ use super::{
 use crate::hatchet::{
     task::{CancelReason, Outcome},
     transport::{Backoff, ErrorKind},
-    wire::format_duration,
+    wire::readable_duration,
     worker::health::AttemptEnd,
 };
 
@@ -25,7 +25,6 @@ const MAX_STATUS_DELAY: Duration = Duration::from_secs(5);
 
 /// The outstanding report of an attempt.
 pub(super) enum PendingReport {
-    /// The outcome of its body.
     Outcome(Outcome),
     /// The attempt exceeded this execution timeout. Reported unless the engine has ended the attempt.
     Timeout(Duration),
@@ -74,8 +73,8 @@ pub(super) fn classify_end(report: &PendingReport, reason: Option<CancelReason>)
 ///
 /// The engine may have ended the attempt while its cancellation was lost with the connection. A failure reported then
 /// would overwrite the run's status. So the worker first queries the run, and retries the query until it succeeds or
-/// [`OUTCOME_TIMEOUT`] has elapsed. A response that is too large to receive contains an output, so the run has ended. No
-/// query is needed for an attempt that was retried in the meantime, since the engine ignores its report.
+/// [`OUTCOME_TIMEOUT`] has elapsed. A response that is too large to receive contains an output, so the run has
+/// finished. No query is needed for an attempt that was retried in the meantime, since the engine ignores its report.
 async fn resolve_timeout(resources: &WorkerResources, assignment: &Assignment, limit: Duration) -> Option<Outcome> {
     let run = resources.client.run_ref::<()>(assignment.key.0);
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
@@ -85,7 +84,7 @@ async fn resolve_timeout(resources: &WorkerResources, assignment: &Assignment, l
             Ok(details) if details.done => return None,
             Err(error) if error.kind() == ErrorKind::TooLarge => return None,
             Err(error) if error.is_temporary() && Instant::now() < deadline => sleep(backoff.next_delay()).await,
-            // The run has not ended, or the query was refused. In both cases the engine decides whether the report
+            // The run has not finished, or the query was refused. In both cases the engine decides whether the report
             // applies.
             Ok(_) | Err(_) => break,
         }
@@ -93,8 +92,8 @@ async fn resolve_timeout(resources: &WorkerResources, assignment: &Assignment, l
     let message = format!(
         "the attempt ran longer than its execution timeout of {}; the engine had not ended it {} later, so the \
          worker did",
-        format_duration(limit),
-        format_duration(TIMEOUT_MARGIN)
+        readable_duration(limit),
+        readable_duration(TIMEOUT_MARGIN)
     );
     Some(Outcome::retryable("TimedOut", &message))
 }

@@ -32,8 +32,8 @@ impl PollClock {
 
     /// Returns the duration of the current poll, or `None` between polls.
     pub(in crate::hatchet::worker) fn polling_for(&self, start: Instant) -> Option<Duration> {
-        let began = self.0.load(Ordering::Relaxed).checked_sub(1)?;
-        start.elapsed().checked_sub(Duration::from_millis(began))
+        let started = self.0.load(Ordering::Relaxed).checked_sub(1)?;
+        start.elapsed().checked_sub(Duration::from_millis(started))
     }
 }
 
@@ -41,8 +41,8 @@ impl<F: Future + Unpin> Future for Timed<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let began = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.clock.0.store(began.saturating_add(1), Ordering::Relaxed);
+        let started = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.clock.0.store(started.saturating_add(1), Ordering::Relaxed);
         // A guard, so that a panic of the body ends the poll too.
         let _reset = ResetOnDrop(self.clock.clone());
         Pin::new(&mut self.future).poll(cx)

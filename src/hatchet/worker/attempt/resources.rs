@@ -17,7 +17,7 @@ use crate::hatchet::{
     worker::{children::ClientChildren, health::Counters, options::WorkerOptions},
 };
 
-/// Number of attempts that a worker accepts from its streams in addition to twice its slots: ended attempts whose
+/// Number of attempts that a worker accepts from its streams in addition to twice its slots: finished attempts whose
 /// outcome is being reported, and bodies that outlive their attempt. An engine that respects the slots never reaches
 /// the limit. From any other engine the worker reads no more assignments, so they cannot fill its memory.
 const SPARE_ATTEMPTS: usize = 256;

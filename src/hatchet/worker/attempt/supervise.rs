@@ -18,9 +18,12 @@ use super::{
     outcome::{PendingReport, TIMEOUT_MARGIN, report_outcome},
     resources::WorkerResources,
 };
-use crate::hatchet::task::{CancelReason, Canceller, ErasedTask, Outcome};
+use crate::hatchet::{
+    task::{CancelReason, Canceller, ErasedTask, Outcome},
+    wire::readable_duration,
+};
 
-/// Waits until the body has ended, and returns the report for it.
+/// Waits until the body has finished, and returns the report for it.
 pub(super) async fn supervise(
     resources: &WorkerResources,
     assignment: &Assignment,
@@ -46,11 +49,12 @@ pub(super) async fn supervise(
             CancelReason::TimedOut
         }
     };
-    let (run, name, grace) = (assignment.key.0, task.name(), resources.cancel_grace);
-    let outcome = match timeout(grace, body.outcome()).await {
+    let (run, name) = (assignment.key.0, task.name());
+    let (cancel_grace, readable_grace) = (resources.cancel_grace, readable_duration(resources.cancel_grace));
+    let outcome = match timeout(cancel_grace, body.outcome()).await {
         Ok(outcome) => outcome,
         Err(_) if body.abort() => {
-            tracing::warn!(%run, task = name, ?grace, "dropped the body: it did not end within the grace period after its cancellation ({reason})");
+            tracing::warn!(%run, task = name, "dropped the body: it did not end within {readable_grace} after its cancellation ({reason})");
             body.outcome().await
         }
         Err(_) => {
@@ -76,9 +80,10 @@ pub(super) fn report_after_cancellation(outcome: Outcome, reason: CancelReason) 
         // The engine has ended the attempt, and a late report would overwrite its status.
         (CancelReason::Requested | CancelReason::TimedOut, _) => PendingReport::None,
         // May be retried, since the task has not failed.
-        (CancelReason::Shutdown, Outcome::Cancelled) => {
-            PendingReport::Outcome(Outcome::retryable("Shutdown", "the worker was stopped before the task had ended"))
-        }
+        (CancelReason::Shutdown, Outcome::Cancelled) => PendingReport::Outcome(Outcome::retryable(
+            "Shutdown",
+            "the worker was stopped before the task had finished",
+        )),
         (CancelReason::Shutdown, outcome) => PendingReport::Outcome(outcome),
     }
 }

@@ -19,14 +19,14 @@ use crate::hatchet::{
 /// Run and retry count. A retry may arrive before the previous attempt is removed from the table.
 pub(super) type AttemptKey = (RunId, i32);
 
-/// Number of recently ended attempts in the table, far more than can end while a message is in flight.
-const RECENTLY_ENDED: usize = 4096;
+/// Number of recently finished attempts in the table, far more than can end while a message is in flight.
+const RECENTLY_FINISHED: usize = 4096;
 
 /// All attempts of a worker.
 ///
 /// An engine sends an assignment again if it has received no report of the attempt when the worker reconnects. The
-/// second assignment may cross the report of the outcome. So the table also contains the keys of ended attempts, which
-/// never run twice.
+/// second assignment may cross the report of the outcome. So the table also contains the keys of finished attempts,
+/// which never run twice.
 #[derive(Default)]
 pub(in crate::hatchet::worker) struct AttemptTable {
     attempts: Mutex<Attempts>,
@@ -37,7 +37,7 @@ pub(in crate::hatchet::worker) struct AttemptTable {
 #[derive(Default)]
 struct Attempts {
     running: HashMap<AttemptKey, RunningAttempt>,
-    recently_ended: RecentlyEnded,
+    recently_finished: RecentlyFinished,
 }
 
 /// The parts of an attempt that the drain, the watchdog and a cancellation use.
@@ -49,7 +49,7 @@ pub(in crate::hatchet::worker) struct RunningAttempt {
     /// Poll duration in the watchdog's last warning, in milliseconds; 0 if there was none.
     pub(in crate::hatchet::worker) last_warning_ms: Arc<AtomicU64>,
     /// Whether only the report of the outcome is outstanding.
-    body_ended: Arc<AtomicBool>,
+    body_finished: Arc<AtomicBool>,
 }
 
 /// Outstanding attempts as `task (run id)`, sorted.
@@ -57,7 +57,7 @@ pub(in crate::hatchet::worker) struct RunningAttempt {
 pub(in crate::hatchet::worker) struct Outstanding {
     /// Attempts whose body runs or waits for its slot.
     pub(in crate::hatchet::worker) running: Vec<String>,
-    /// Attempts whose body has ended and whose outcome is not acknowledged.
+    /// Attempts whose body has finished and whose outcome is not acknowledged.
     pub(in crate::hatchet::worker) unreported: Vec<String>,
 }
 
@@ -68,12 +68,12 @@ impl RunningAttempt {
             canceller: Canceller::default(),
             poll_clock: PollClock::default(),
             last_warning_ms: Arc::default(),
-            body_ended: Arc::default(),
+            body_finished: Arc::default(),
         }
     }
 
-    pub(in crate::hatchet::worker) fn set_body_ended(&self) {
-        self.body_ended.store(true, Ordering::Relaxed);
+    pub(in crate::hatchet::worker) fn set_body_finished(&self) {
+        self.body_finished.store(true, Ordering::Relaxed);
     }
 }
 
@@ -85,17 +85,17 @@ impl AttemptTable {
     /// Adds an attempt. Returns false if it is running or has recently ended.
     pub(in crate::hatchet::worker) fn insert(&self, key: AttemptKey, attempt: RunningAttempt) -> bool {
         let mut attempts = self.lock();
-        if attempts.running.contains_key(&key) || attempts.recently_ended.contains(key) {
+        if attempts.running.contains_key(&key) || attempts.recently_finished.contains(key) {
             return false;
         }
         attempts.running.insert(key, attempt);
         true
     }
 
-    /// Removes an ended attempt, and adds its key to the recently ended ones.
+    /// Removes a finished attempt, and adds its key to the recently finished ones.
     pub(in crate::hatchet::worker) fn remove(&self, key: AttemptKey) {
         let mut attempts = self.lock();
-        attempts.recently_ended.insert(key);
+        attempts.recently_finished.insert(key);
         attempts.running.remove(&key);
         drop(attempts);
         self.removed.notify_waiters();
@@ -117,8 +117,8 @@ impl AttemptTable {
     pub(in crate::hatchet::worker) fn outstanding(&self) -> Outstanding {
         let mut outstanding = Outstanding::default();
         for ((run, _), attempt) in &self.lock().running {
-            let ended = attempt.body_ended.load(Ordering::Relaxed);
-            let list = if ended { &mut outstanding.unreported } else { &mut outstanding.running };
+            let finished = attempt.body_finished.load(Ordering::Relaxed);
+            let list = if finished { &mut outstanding.unreported } else { &mut outstanding.running };
             list.push(format!("{} ({run})", attempt.task_name));
         }
         outstanding.running.sort();
@@ -153,21 +153,21 @@ impl AttemptTable {
     }
 }
 
-/// The keys of the last [`RECENTLY_ENDED`] attempts.
+/// The keys of the last [`RECENTLY_FINISHED`] attempts.
 #[derive(Default)]
-struct RecentlyEnded {
+struct RecentlyFinished {
     keys: HashSet<AttemptKey>,
     /// Oldest first.
     order: VecDeque<AttemptKey>,
 }
 
-impl RecentlyEnded {
+impl RecentlyFinished {
     fn insert(&mut self, key: AttemptKey) {
         if !self.keys.insert(key) {
             return;
         }
         self.order.push_back(key);
-        if self.order.len() > RECENTLY_ENDED
+        if self.order.len() > RECENTLY_FINISHED
             && let Some(oldest) = self.order.pop_front()
         {
             self.keys.remove(&oldest);
@@ -185,17 +185,17 @@ mod tests {
 
     #[test]
     fn recently_ended_drops_the_oldest_beyond_its_limit() {
-        let (mut recent, first) = (RecentlyEnded::default(), (RunId::random(), 0));
+        let (mut recent, first) = (RecentlyFinished::default(), (RunId::random(), 0));
         recent.insert(first);
         recent.insert(first);
         assert!(recent.contains(first) && !recent.contains((first.0, 1)));
-        (0..RECENTLY_ENDED).for_each(|_| recent.insert((RunId::random(), 0)));
+        (0..RECENTLY_FINISHED).for_each(|_| recent.insert((RunId::random(), 0)));
         assert!(!recent.contains(first));
-        assert_eq!((recent.keys.len(), recent.order.len()), (RECENTLY_ENDED, RECENTLY_ENDED));
+        assert_eq!((recent.keys.len(), recent.order.len()), (RECENTLY_FINISHED, RECENTLY_FINISHED));
     }
 
     #[test]
-    fn ended_attempt_is_not_inserted_again() {
+    fn finished_attempt_is_not_inserted_again() {
         let (table, key) = (AttemptTable::default(), (RunId::random(), 0));
         let attempt = || RunningAttempt::new("task".to_owned());
         assert!(table.insert(key, attempt()));

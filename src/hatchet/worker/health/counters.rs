@@ -30,7 +30,7 @@ pub(in crate::hatchet::worker) struct Counters {
     tasks: BTreeMap<String, TaskCounters>,
     /// Counts attempts of unregistered tasks.
     unknown_task: TaskCounters,
-    /// Indexed by [`Kind`].
+    /// Bodies that wait for their executor, indexed by [`Kind`].
     queued: [Gauge; KINDS.len()],
     pub(in crate::hatchet::worker) attempts: Gauge,
     pub(in crate::hatchet::worker) reports: Gauge,
@@ -51,14 +51,14 @@ pub(in crate::hatchet::worker) struct Counters {
 #[derive(Debug, Default)]
 struct TaskCounters {
     /// Indexed by [`AttemptEnd`].
-    ended: [Counter; AttemptEnd::ALL.len()],
+    finished: [Counter; AttemptEnd::ALL.len()],
     durations: Histogram,
 }
 
 impl TaskCounters {
     fn snapshot(&self) -> TaskStats {
-        let ended = AttemptEnd::ALL.map(|end| (end, self.ended[end as usize].get())).into();
-        TaskStats { ended, durations: self.durations.snapshot() }
+        let finished = AttemptEnd::ALL.map(|end| (end, self.finished[end as usize].get())).into();
+        TaskStats { finished, durations: self.durations.snapshot() }
     }
 }
 
@@ -107,8 +107,8 @@ impl Counters {
     }
 
     /// Counts the end of an attempt. `task` is `None` for an unregistered task.
-    pub(in crate::hatchet::worker) fn attempt_ended(&self, task: Option<&ErasedTask>, end: AttemptEnd) {
-        self.task_counters(task).ended[end as usize].add(1);
+    pub(in crate::hatchet::worker) fn attempt_finished(&self, task: Option<&ErasedTask>, end: AttemptEnd) {
+        self.task_counters(task).finished[end as usize].add(1);
     }
 
     /// Records the run time of a body.

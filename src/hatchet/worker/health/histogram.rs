@@ -23,7 +23,7 @@ pub struct Durations {
     pub up_to: Vec<(Duration, u64)>,
     /// Number of durations.
     pub count: u64,
-    /// Sum of all durations.
+    /// Sum of all durations, with a resolution of 1 µs.
     pub sum: Duration,
 }
 

@@ -53,9 +53,9 @@ pub(super) fn render(stats: &WorkerStats) -> String {
     for (kind, queued) in &stats.queued {
         text.sample("queued_bodies", &[("kind", kind)], queued);
     }
-    text.header("attempts_total", "Attempts ended, by task and outcome", "counter");
+    text.header("attempts_total", "Attempts finished, by task and outcome", "counter");
     for (task, counted) in &stats.tasks {
-        for (end, count) in &counted.ended {
+        for (end, count) in &counted.finished {
             text.sample("attempts_total", &[("task", task), ("outcome", end.as_str())], count);
         }
     }

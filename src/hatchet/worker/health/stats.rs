@@ -8,7 +8,7 @@ use crate::hatchet::worker::state::WorkerState;
 /// A snapshot of a worker's counters. Counts start at the worker's start.
 #[derive(Debug, Clone)]
 pub struct WorkerStats {
-    /// The worker's state.
+    /// Whether the worker is ready, draining or not connected.
     pub state: WorkerState,
     /// Time since the worker's start.
     pub uptime: Duration,
@@ -19,7 +19,7 @@ pub struct WorkerStats {
     pub reconnects: u64,
     /// Heartbeats that the engine accepted.
     pub heartbeats: u64,
-    /// Heartbeats that failed.
+    /// Heartbeats that the engine refused or did not respond to.
     pub heartbeat_failures: u64,
     /// Delay between a heartbeat's due time and its sending.
     pub heartbeat_delay: Durations,
@@ -64,8 +64,8 @@ pub struct Slots {
 /// Counts of one task.
 #[derive(Debug, Clone)]
 pub struct TaskStats {
-    /// Ended attempts.
-    pub ended: BTreeMap<AttemptEnd, u64>,
+    /// Number of finished attempts, by their end. Ends that have not occurred count 0.
+    pub finished: BTreeMap<AttemptEnd, u64>,
     /// Run times of bodies.
     pub durations: Durations,
 }
@@ -88,7 +88,7 @@ pub enum AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// All values.
+    /// All values, in the order of their declaration.
     pub const ALL: [Self; 6] =
         [Self::Completed, Self::Failed, Self::Fatal, Self::Cancelled, Self::TimedOut, Self::Shutdown];
 

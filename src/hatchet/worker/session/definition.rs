@@ -8,7 +8,7 @@ use crate::hatchet::{
 
 /// A worker to register: the tasks of one slot pool, and the number of slots.
 pub(in crate::hatchet::worker) struct WorkerDefinition {
-    /// With the namespace.
+    /// The worker's name, with the prefix of the namespace.
     pub(super) name: String,
     pub(super) slots: usize,
     pub(super) tasks: Vec<ErasedTask>,

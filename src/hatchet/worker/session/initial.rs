@@ -42,8 +42,8 @@ pub(in crate::hatchet::worker) async fn register_initially(
     wait_for_engine: Duration,
     state: &watch::Sender<WorkerState>,
 ) -> Result<Registration, ClientError> {
-    let begun = Instant::now();
-    let remaining = || wait_for_engine.saturating_sub(begun.elapsed());
+    let started = Instant::now();
+    let remaining = || wait_for_engine.saturating_sub(started.elapsed());
     let timeout = RegistrationTimeout::start(wait_for_engine);
     let mut backoff = registration_backoff();
     loop {
@@ -103,7 +103,7 @@ async fn try_register(
 /// call nor on a second one. Never resolves if the peer has sent anything: the running call then fails with a specific
 /// error.
 async fn wait_for_silent_peer(client: &Client, remaining: Duration) -> ClientError {
-    let (begun, received_before) = (Instant::now(), client.connection().bytes_received());
+    let (started, received_before) = (Instant::now(), client.connection().bytes_received());
     let probe = async {
         sleep(PROBE_AFTER).await;
         probe_address(&client.config()).await
@@ -115,8 +115,8 @@ async fn wait_for_silent_peer(client: &Client, remaining: Duration) -> ClientErr
     match probed {
         ProbeResult::NoConnection(_) | ProbeResult::Blocked(_) | ProbeResult::Silent(_) => {
             let config = client.config();
-            let silent_for = Duration::from_secs(begun.elapsed().as_secs());
-            let message = explain_probe(&probed, &config).unwrap_or_else(|| explain_no_response(&config, silent_for));
+            let message =
+                explain_probe(&probed, &config).unwrap_or_else(|| explain_no_response(&config, started.elapsed()));
             ClientError::new(ErrorKind::TimedOut, message)
         }
         ProbeResult::Plaintext | ProbeResult::Tls | ProbeResult::UnknownProtocol => pending().await,
@@ -135,10 +135,10 @@ mod tests {
     /// Returns the error of a registration at the address of this listener, and the time until it is returned.
     async fn registration_error(listener: &TcpListener, tls: Tls, wait_for_engine: Duration) -> (String, Duration) {
         let config = ClientConfig { tls, ..config(listener.local_addr().unwrap().to_string()) };
-        let (client, begun) = (Client::new(config).unwrap(), Instant::now());
+        let (client, started) = (Client::new(config).unwrap(), Instant::now());
         let state = watch::Sender::new(WorkerState::Connecting(None));
         let error = register_initially(&client, &[], wait_for_engine, &state).await;
-        (error.unwrap_err().to_string(), begun.elapsed())
+        (error.unwrap_err().to_string(), started.elapsed())
     }
 
     #[tokio::test(start_paused = true)]

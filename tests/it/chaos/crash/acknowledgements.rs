@@ -94,8 +94,8 @@ impl Acknowledgements {
         format!("nothing lost of {}", totals.join(", "))
     }
 
-    /// Asserts that acknowledged changes are still present: the changes since the last check and a sample of earlier ones,
-    /// or all changes.
+    /// Asserts that acknowledged changes are still present: the changes since the last check and a sample of earlier
+    /// ones, or all changes.
     pub async fn check(&self, target: &Target, all: bool) {
         let (new, old) = {
             let (changes, mut checked) = (self.changes(), self.checked.lock().unwrap());
@@ -110,8 +110,8 @@ impl Acknowledgements {
         }
     }
 
-    /// Returns whether every acknowledged run has ended.
-    pub async fn all_ended(&self, target: &Target) -> bool {
+    /// Returns whether every acknowledged run has finished.
+    pub async fn all_finished(&self, target: &Target) -> bool {
         let runs: Vec<String> = self
             .changes()
             .iter()

@@ -85,7 +85,7 @@ pub struct Load {
 
 impl Load {
     /// Runs until the engine is killed.
-    pub async fn until_it_fails(self) {
+    pub async fn run_until_failure(self) {
         tokio::join!(self.keys(), self.runs(), self.cancels(), self.events(), self.schedules());
     }
 

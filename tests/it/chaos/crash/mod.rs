@@ -37,20 +37,20 @@ async fn acknowledged_changes_survive_every_kill() {
     let mut restarts = Vec::new();
     for cycle in 0..kills {
         let load = Load { target: target.clone(), acknowledged: acknowledged.clone(), cycle };
-        let load = AbortOnDropHandle::new(tokio::spawn(load.until_it_fails()));
+        let load = AbortOnDropHandle::new(tokio::spawn(load.run_until_failure()));
         // From before the first response to well into the load.
         tokio::time::sleep(Duration::from_millis(load::random(if cycle % 4 == 0 { 30 } else { 400 }))).await;
         engine.kill();
         within(30, "the load ends after the kill", load).await.unwrap();
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         engine = workspace.engine();
-        restarts.push(begun.elapsed());
+        restarts.push(started.elapsed());
         assert_eq!(workspace.handshake().grpc_address, target.address(), "the same address");
         acknowledged.check(&target, false).await;
         assert!(!working.is_finished(), "the worker has ended");
     }
     // All open runs end, and every acknowledged change is still present.
-    eventually("every run ends", async || acknowledged.all_ended(&target).await.then_some(())).await;
+    eventually("every run ends", async || acknowledged.all_finished(&target).await.then_some(())).await;
     acknowledged.check(&target, true).await;
     stop.cancel();
     within(30, "the worker ends", working).await.unwrap();

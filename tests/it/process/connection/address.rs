@@ -102,7 +102,7 @@ fn silent_server_ends_calls_at_the_timeout() {
             command.env("HATCHET_CLIENT_SERVER_URL", format!("http://{}", rest.local_addr().unwrap()));
             Program::start(&mut command)
         };
-        let timeout = format!("the engine at {address} has not responded within 300 ms");
+        let timeout = format!("the engine at {address} has not responded within 300ms");
         let (id, out) = (uuid::Uuid::new_v4().to_string(), uuid::Uuid::new_v4().to_string());
         for (args, effect) in [
             (&HELLO[..], "no run was started"),

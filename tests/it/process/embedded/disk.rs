@@ -46,17 +46,17 @@ async fn full_disk_refuses_triggers_until_space_is_free() {
     assert!(!runs.is_empty() && runs.len() < 200, "{}", runs.len());
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "true", "a client searches for its run: {refused:?}");
-    for part in ["cannot store changes", ".hatchet/engine.db", "free some space", "may take effect later"] {
+    for part in ["cannot store changes", ".hatchet/engine.db", "Free some space", "may take effect later"] {
         assert!(refused.message().contains(part), "no `{part}` in: {}", refused.message());
     }
-    engine.err.wait_for("no change is acknowledged until it can be written again");
+    engine.err.wait_for("No change is acknowledged until it can be written again");
     // Further triggers are refused immediately and have no effect.
     let refused = trigger(&target).await.unwrap_err();
     assert!(refused.message().contains("was not executed"), "{refused:?}");
     assert_eq!(refused.metadata().get(MAY_TAKE_EFFECT).unwrap(), "false", "{refused:?}");
     let (status, body) = target.rest.get(&format!("/api/v1/stable/workflow-runs/{}", runs[0])).await;
     assert_eq!(status, 503, "{body}");
-    let parts = ["cannot serve at the moment", ".hatchet/engine.db", "free some space"];
+    let parts = ["cannot serve at the moment", ".hatchet/engine.db", "Free some space"];
     workspace.runner(&["--task-name", "externally-triggered-task"]).expect_error(5, &parts);
 
     limit_file_size(&engine, "unlimited");

@@ -155,7 +155,7 @@ fn failed_start_quotes_the_sidecars_log() {
     let (empty, _empty_folder) = start(empty, &[]);
     let parts = ["ended before it served (exit status: 3)", "sidecar.log ends with: line 4", "| no database here"];
     failing.wait().expect_error(5, &parts);
-    let parts = ["has not written a handshake file within 500 ms", setting, "still starting"];
+    let parts = ["has not written a handshake file within 500ms", setting, "still starting"];
     silent.wait().expect_error(5, &parts);
     invalid.wait().expect_error(5, &["wrote an invalid handshake file", "EOF"]);
     empty.wait().expect_error(2, &["handshake file"]);

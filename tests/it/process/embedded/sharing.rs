@@ -91,7 +91,7 @@ fn unregistered_task_is_exit_8_and_offline_task_waits() {
     // The task is registered, but no worker is online for it.
     workspace.worker(&["--embedded"]).stop().expect(0);
     let runner = workspace.start_runner(&HELLO);
-    let note = runner.err.wait_for("still queued after 3 s");
+    let note = runner.err.wait_for("still queued after 3s");
     for part in ["no worker for externally-triggered-task is online", "make run-worker", "worker --tasks"] {
         assert!(note.contains(part), "{note}");
     }
@@ -107,7 +107,7 @@ fn busy_worker_is_reported_for_a_queued_run() {
     let worker = workspace.worker(&["--embedded", "--slots", "1", "--grace", "0"]);
     workspace.trigger(&["--task-name", "sync-sleep-task", "--input-json", r#"{"seconds":30}"#]);
     let runner = workspace.start_runner(&HELLO);
-    let note = runner.err.wait_for("still queued after 3 s");
+    let note = runner.err.wait_for("still queued after 3s");
     assert!(note.contains("all slots") && note.contains("are taken"), "{note}");
     drop(runner);
     worker.stop().expect(0);

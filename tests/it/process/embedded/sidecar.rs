@@ -133,8 +133,8 @@ fn invalid_flag_is_one_error_line() {
     for (args, code, parts) in [
         (&["-database-url", "postgres://u:geheim@h/d"][..], 2, &["-database-url", "no Postgres"][..]),
         (&["-rabbitmq-url", "amqp://u:geheim@h"], 2, &["-rabbitmq-url", "no RabbitMQ"]),
-        (&["-grpc-port", &port], 5, &["cannot listen on 127.0.0.1:", "address in use"]),
-        (&["-api-port", &port], 5, &["cannot listen on 127.0.0.1:", "address in use"]),
+        (&["-grpc-port", &port], 5, &["listening on 127.0.0.1:", "address in use"]),
+        (&["-api-port", &port], 5, &["listening on 127.0.0.1:", "address in use"]),
         (&["-log-level", "loud"], 2, &["\"loud\"", "from -log-level"]),
     ] {
         let ended = Program::start(&mut sidecar_command(&workspace, args)).wait().expect_error(code, parts);

@@ -66,7 +66,7 @@ fn working_engine_passes_all_checks() {
     let found = checks(&ended);
     assert!(found.values().all(|(status, _)| status == "ok"), "{found:#?}");
     assert!(found["version"].1.contains("has slot types"), "{found:#?}");
-    assert!(found["clock"].1.contains("by at most 5 s"), "{found:#?}");
+    assert!(found["clock"].1.contains("by at most 5s"), "{found:#?}");
     assert!(found["workers"].1.contains("1 online, 7 slot(s) free"), "{found:#?}");
     let mut workers: Vec<Value> = ended.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
     let names = ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task", "cpu-heavy-with-process-pool"];

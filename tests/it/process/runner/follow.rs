@@ -31,7 +31,7 @@ fn runner_attaches_to_earlier_run() {
     let streamed = workspace.runner(&["--run-id", &id, "--stream"]).expect(0).expect_stderr("its stream is closed");
     assert!(streamed.stdout.concat().ends_with(r#"{  "message": "Hello, later!"}"#), "{streamed:?}");
     // A completed run cannot be cancelled; its outcome is unchanged.
-    workspace.runner(&["--run-id", &id, "--cancel"]).expect(1).expect_stderr("already ended");
+    workspace.runner(&["--run-id", &id, "--cancel"]).expect(1).expect_stderr("already finished");
     assert_eq!(workspace.runner(&["--run-id", &id]).expect(0).json()["message"], "Hello, later!");
 }
 
@@ -52,7 +52,7 @@ fn timeout_is_exit_4_and_the_run_continues() {
     let _worker = workspace.worker(&["--embedded"]);
     let args = [&SLEEP[..], &[r#"{"seconds":1}"#, "--timeout", "100ms"]].concat();
     let timed_out =
-        workspace.runner(&args).expect_error(4, &["has not ended within 100 ms", "continues", "--embedded`"]);
+        workspace.runner(&args).expect_error(4, &["has not finished within 100ms", "continues", "--embedded`"]);
     let id = timed_out.stderr.iter().find_map(|line| line.strip_prefix("run ")).unwrap()[..36].to_owned();
     timed_out.expect_stderr(&format!("`runner --run-id {id} --embedded`"));
     // With JSON output, the timeout is an object on stdout, too.
@@ -60,7 +60,7 @@ fn timeout_is_exit_4_and_the_run_continues() {
     let event = timed_out.json_lines().pop().unwrap();
     assert_eq!((&event["event"], &event["run_id"], &event["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
     assert_eq!(event["attach"], format!("runner --run-id {id} --embedded"));
-    timed_out.expect_stderr(&format!("has not reported the status of run {id} within 0 s"));
+    timed_out.expect_stderr(&format!("has not reported the status of run {id} within 0s"));
     workspace.runner(&["--run-id", &id]).expect(0);
 }
 

@@ -11,7 +11,7 @@ use crate::{
     support::{all_runs, eventually},
 };
 
-/// Part of an input by which the proxy recognises the trigger.
+/// Part of an input by which the proxy recognizes the trigger.
 const MARKER: &str = "its response is lost";
 const HELLO: [&str; 4] =
     ["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"its response is lost"}"#];
@@ -144,7 +144,7 @@ async fn timeout_after_sending_prints_find_command() {
     let args = [&HELLO[..], &["--timeout", "2", "--tls-strategy", "none"]].concat();
     let mut command = workspace.runner_command(&args);
     let runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
-    let parts = ["has not responded within 2 s", "not known whether a run was started", "`runner --find "];
+    let parts = ["has not responded within 2s", "not known whether a run was started", "`runner --find "];
     runner.wait().expect_error(4, &parts);
     assert_eq!(fake.script(|script| script.triggers.len()), 1);
 }

@@ -43,7 +43,7 @@ fn task_that_exceeds_the_grace_period_fails() {
     let start = Instant::now();
     worker.stop().expect(0).expect_stderr("cancelled after the grace").expect_stderr("sync-sleep-task");
     assert!(start.elapsed().as_secs() < 20, "the worker does not wait for the sleep");
-    runner.wait().expect(1).expect_stderr("Shutdown: the worker was stopped before the task had ended");
+    runner.wait().expect(1).expect_stderr("Shutdown: the worker was stopped before the task had finished");
     engine.stop().expect(0);
 }
 

@@ -15,11 +15,11 @@ pub(in crate::hatchet::client::rest) struct Rows<T> {
     pub(in crate::hatchet::client::rest) rows: Vec<T>,
 }
 
-/// The metadata of a resource.
+/// The metadata that the REST API adds to each resource.
 #[derive(Debug, Clone, Deserialize)]
 #[non_exhaustive]
 pub struct ResourceMetadata {
-    /// The resource's id.
+    /// A UUID.
     pub id: String,
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::{
 };
 
 use super::{
-    super::{recognition::Recognition, sink::Progress},
+    super::{run_evidence::RunEvidence, sink::Progress},
     *,
 };
 use crate::hatchet::transport::ErrorKind;
@@ -15,12 +15,12 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Watched runs with a clock that the test advances.
-struct Rig {
+struct Fixture {
     runs: WatchedRuns,
     now: Instant,
 }
 
-impl Rig {
+impl Fixture {
     fn new() -> Self {
         let now = Instant::now();
         Self { runs: WatchedRuns::new(now), now }
@@ -28,13 +28,13 @@ impl Rig {
 
     fn wait(&mut self, run: RunId) -> oneshot::Receiver<WaitResult> {
         let (sender, receiver) = oneshot::channel();
-        self.runs.add(run, Waiter { recognition: Recognition::given(), sink: Sink::Outcome(sender) }, self.now);
+        self.runs.add(run, Waiter { evidence: RunEvidence::given(), sink: Sink::Outcome(sender) }, self.now);
         receiver
     }
 
     fn follow(&mut self, run: RunId) -> watch::Receiver<Progress> {
         let (sender, receiver) = watch::channel(Progress::default());
-        self.runs.add(run, Waiter { recognition: Recognition::given(), sink: Sink::Progress(sender) }, self.now);
+        self.runs.add(run, Waiter { evidence: RunEvidence::given(), sink: Sink::Progress(sender) }, self.now);
         receiver
     }
 
@@ -68,47 +68,47 @@ fn outcome(run: RunId) -> RunOutcome {
 
 #[test]
 fn poll_replaces_lost_event() {
-    let (mut rig, run) = (Rig::new(), RunId::random());
-    let mut wait = rig.wait(run);
+    let (mut fixture, run) = (Fixture::new(), RunId::random());
+    let mut wait = fixture.wait(run);
     let intervals: Vec<u64> = (0..7)
         .map(|_| {
-            let (polled, after) = rig.next_poll();
-            rig.respond(polled, Ok(details(RunStatus::Running)));
+            let (polled, after) = fixture.next_poll();
+            fixture.respond(polled, Ok(details(RunStatus::Running)));
             u64::try_from(after.as_millis()).unwrap()
         })
         .collect();
     assert_eq!(intervals, [250, 250, 500, 1_000, 2_000, 4_000, 5_000]);
     assert_eq!(wait.try_recv().unwrap_err(), TryRecvError::Empty);
-    rig.next_poll();
-    rig.respond(run, Ok(details(RunStatus::Completed)));
+    fixture.next_poll();
+    fixture.respond(run, Ok(details(RunStatus::Completed)));
     assert_eq!(wait.try_recv().unwrap().unwrap().status, RunStatus::Completed);
-    assert_eq!(rig.runs.take_removed(), [run]);
-    assert_eq!(rig.runs.next_poll(), None);
+    assert_eq!(fixture.runs.take_removed(), [run]);
+    assert_eq!(fixture.runs.next_poll(), None);
 }
 
 #[test]
 fn conclusive_event_ends_all_waits_without_poll() {
-    let (mut rig, run) = (Rig::new(), RunId::random());
-    let (mut first, mut second, follower) = (rig.wait(run), rig.wait(run), rig.follow(run));
-    rig.runs.event(run, Some(outcome(run)), rig.now);
+    let (mut fixture, run) = (Fixture::new(), RunId::random());
+    let (mut first, mut second, follower) = (fixture.wait(run), fixture.wait(run), fixture.follow(run));
+    fixture.runs.event(run, Some(outcome(run)), fixture.now);
     for wait in [&mut first, &mut second] {
         assert_eq!(wait.try_recv().unwrap().unwrap(), outcome(run));
     }
     assert!(follower.borrow().result.is_some());
-    assert_eq!(rig.runs.next_poll(), None);
+    assert_eq!(fixture.runs.next_poll(), None);
 }
 
 #[test]
 fn inconclusive_event_is_polled_immediately_and_again() {
-    let (mut rig, run) = (Rig::new(), RunId::random());
-    let mut wait = rig.wait(run);
-    rig.runs.event(run, None, rig.now);
+    let (mut fixture, run) = (Fixture::new(), RunId::random());
+    let mut wait = fixture.wait(run);
+    fixture.runs.event(run, None, fixture.now);
     for expected in [0, 20, 40, 80] {
-        assert_eq!(rig.next_poll(), (run, MILLI * expected));
-        rig.respond(run, Ok(details(RunStatus::Running)));
+        assert_eq!(fixture.next_poll(), (run, MILLI * expected));
+        fixture.respond(run, Ok(details(RunStatus::Running)));
     }
-    rig.next_poll();
-    rig.respond(run, Ok(details(RunStatus::Cancelled)));
+    fixture.next_poll();
+    fixture.respond(run, Ok(details(RunStatus::Cancelled)));
     assert_eq!(wait.try_recv().unwrap().unwrap().status, RunStatus::Cancelled);
 }
 
@@ -116,68 +116,68 @@ fn inconclusive_event_is_polled_immediately_and_again() {
 fn each_run_is_polled_in_time_while_events_arrive() {
     // The seconds between two polls of a run, for a number of runs.
     for (count, period) in [(100, 20), (3_000, 30), (10_000, 100)] {
-        let (mut rig, mut polls) = (Rig::new(), 0);
-        let started = rig.now;
+        let (mut fixture, mut polls) = (Fixture::new(), 0);
+        let started = fixture.now;
         let runs: Vec<RunId> = (0..count).map(|_| RunId::random()).collect();
-        let _waits: Vec<_> = runs.iter().map(|run| rig.wait(*run)).collect();
+        let _waits: Vec<_> = runs.iter().map(|run| fixture.wait(*run)).collect();
         let mut last_polls: HashMap<RunId, Instant> = runs.iter().map(|run| (*run, started)).collect();
-        while rig.now - started < SECOND * 300 {
-            let (run, _) = rig.next_poll();
-            let since = last_polls.insert(run, rig.now).unwrap();
+        while fixture.now - started < SECOND * 300 {
+            let (run, _) = fixture.next_poll();
+            let since = last_polls.insert(run, fixture.now).unwrap();
             // All runs become due together at first, and are polled after 25 s.
-            let limit = if rig.now - started < SECOND * 150 { period + 30 } else { period + 5 };
-            assert!(rig.now - since < SECOND * limit, "{count} runs: {:?}", rig.now - since);
+            let limit = if fixture.now - started < SECOND * 150 { period + 30 } else { period + 5 };
+            assert!(fixture.now - since < SECOND * limit, "{count} runs: {:?}", fixture.now - since);
             polls += 1;
             // A short benchmark has five polls a second.
-            assert!(polls <= 101 || rig.now - started > SECOND * 20, "{count} runs");
-            rig.respond(run, Ok(details(RunStatus::Running)));
+            assert!(polls <= 101 || fixture.now - started > SECOND * 20, "{count} runs");
+            fixture.respond(run, Ok(details(RunStatus::Running)));
             // The event of another run.
-            rig.runs.event(RunId::random(), None, rig.now);
+            fixture.runs.event(RunId::random(), None, fixture.now);
         }
-        assert!(last_polls.values().all(|at| rig.now - *at < SECOND * (period + 5)), "{count} runs");
+        assert!(last_polls.values().all(|at| fixture.now - *at < SECOND * (period + 5)), "{count} runs");
     }
 }
 
 #[test]
 fn no_poll_is_due_while_every_run_is_being_polled() {
-    let (mut rig, runs) = (Rig::new(), [RunId::random(), RunId::random()]);
-    let _waits = runs.map(|run| rig.wait(run));
-    rig.next_poll();
-    rig.next_poll();
-    assert_eq!(rig.runs.next_poll(), None);
-    rig.respond(runs[0], Err(failure(ErrorKind::Unreachable)));
-    assert!(rig.runs.next_poll().is_some());
+    let (mut fixture, runs) = (Fixture::new(), [RunId::random(), RunId::random()]);
+    let _waits = runs.map(|run| fixture.wait(run));
+    fixture.next_poll();
+    fixture.next_poll();
+    assert_eq!(fixture.runs.next_poll(), None);
+    fixture.respond(runs[0], Err(failure(ErrorKind::Unreachable)));
+    assert!(fixture.runs.next_poll().is_some());
 }
 
 #[test]
 fn followed_run_is_polled_often_until_long_running() {
-    let (mut rig, run) = (Rig::new(), RunId::random());
-    let mut follower = rig.follow(run);
-    assert_eq!(rig.next_poll(), (run, MILLI * 20));
-    rig.respond(run, Ok(details(RunStatus::Queued)));
+    let (mut fixture, run) = (Fixture::new(), RunId::random());
+    let mut follower = fixture.follow(run);
+    assert_eq!(fixture.next_poll(), (run, MILLI * 20));
+    fixture.respond(run, Ok(details(RunStatus::Queued)));
     assert_eq!(follower.borrow_and_update().status, Some(RunStatus::Queued));
     for _ in 0..20 {
-        rig.next_poll();
-        rig.respond(run, Ok(details(RunStatus::Queued)));
+        fixture.next_poll();
+        fixture.respond(run, Ok(details(RunStatus::Queued)));
     }
     assert!(!follower.has_changed().unwrap(), "the same status is no change");
-    assert_eq!(rig.next_poll(), (run, SECOND));
+    assert_eq!(fixture.next_poll(), (run, SECOND));
     for _ in 0..20 {
-        rig.respond(run, Ok(details(RunStatus::Running)));
-        rig.next_poll();
+        fixture.respond(run, Ok(details(RunStatus::Running)));
+        fixture.next_poll();
     }
     assert_eq!(follower.borrow_and_update().status, Some(RunStatus::Running));
-    rig.respond(run, Ok(details(RunStatus::Running)));
-    assert_eq!(rig.next_poll(), (run, MAX_INTERVAL));
+    fixture.respond(run, Ok(details(RunStatus::Running)));
+    assert_eq!(fixture.next_poll(), (run, MAX_INTERVAL));
 }
 
 #[test]
 fn unknown_id_is_refused_after_two_seconds() {
-    let (mut rig, run) = (Rig::new(), RunId::random());
-    let (mut wait, started, mut polls) = (rig.wait(run), rig.now, 0);
+    let (mut fixture, run) = (Fixture::new(), RunId::random());
+    let (mut wait, started, mut polls) = (fixture.wait(run), fixture.now, 0);
     let error = loop {
-        rig.next_poll();
-        rig.respond(run, Err(failure(ErrorKind::NotFound)));
+        fixture.next_poll();
+        fixture.respond(run, Err(failure(ErrorKind::NotFound)));
         polls += 1;
         match wait.try_recv() {
             Ok(result) => break result.unwrap_err(),
@@ -185,19 +185,19 @@ fn unknown_id_is_refused_after_two_seconds() {
         }
     };
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(rig.now - started >= SECOND * 2 && rig.now - started < SECOND * 3);
-    assert_eq!(rig.runs.take_removed(), [run]);
+    assert!(fixture.now - started >= SECOND * 2 && fixture.now - started < SECOND * 3);
+    assert_eq!(fixture.runs.take_removed(), [run]);
 }
 
 #[test]
 fn run_that_disappears_is_lost() {
-    let (mut rig, run) = (Rig::new(), RunId::random());
-    let mut wait = rig.wait(run);
-    rig.next_poll();
-    rig.respond(run, Ok(details(RunStatus::Running)));
+    let (mut fixture, run) = (Fixture::new(), RunId::random());
+    let mut wait = fixture.wait(run);
+    fixture.next_poll();
+    fixture.respond(run, Ok(details(RunStatus::Running)));
     for _ in 0..100 {
-        rig.next_poll();
-        rig.respond(run, Err(failure(ErrorKind::NotFound)));
+        fixture.next_poll();
+        fixture.respond(run, Err(failure(ErrorKind::NotFound)));
         if let Ok(result) = wait.try_recv() {
             assert_eq!(result.unwrap_err().kind(), ErrorKind::RunLost);
             return;
@@ -208,23 +208,23 @@ fn run_that_disappears_is_lost() {
 
 #[test]
 fn run_without_waiters_is_removed_at_next_poll() {
-    let (mut rig, run, other) = (Rig::new(), RunId::random(), RunId::random());
-    drop(rig.wait(run));
-    drop(rig.follow(run));
-    let _wait = rig.wait(other);
-    assert_eq!(rig.next_poll().0, other);
-    assert_eq!(rig.runs.take_removed(), [run]);
+    let (mut fixture, run, other) = (Fixture::new(), RunId::random(), RunId::random());
+    drop(fixture.wait(run));
+    drop(fixture.follow(run));
+    let _wait = fixture.wait(other);
+    assert_eq!(fixture.next_poll().0, other);
+    assert_eq!(fixture.runs.take_removed(), [run]);
 }
 
 #[test]
 fn refused_poll_fails_its_run_and_refused_token_fails_all() {
-    let mut rig = Rig::new();
+    let mut fixture = Fixture::new();
     let runs = [RunId::random(), RunId::random(), RunId::random()];
-    let [mut large, mut second, mut third] = runs.map(|run| rig.wait(run));
-    rig.respond(runs[0], Err(failure(ErrorKind::TooLarge)));
+    let [mut large, mut second, mut third] = runs.map(|run| fixture.wait(run));
+    fixture.respond(runs[0], Err(failure(ErrorKind::TooLarge)));
     assert_eq!(large.try_recv().unwrap().unwrap_err().kind(), ErrorKind::TooLarge);
     assert!(second.try_recv().is_err());
-    rig.respond(runs[1], Err(failure(ErrorKind::Unauthenticated)));
+    fixture.respond(runs[1], Err(failure(ErrorKind::Unauthenticated)));
     for wait in [&mut second, &mut third] {
         assert_eq!(wait.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Unauthenticated);
     }
@@ -232,50 +232,50 @@ fn refused_poll_fails_its_run_and_refused_token_fails_all() {
 
 #[test]
 fn silence_fails_only_older_waits() {
-    let (mut rig, old, new) = (Rig::new(), RunId::random(), RunId::random());
-    let mut old_wait = rig.wait(old);
-    rig.now += SILENCE_TIMEOUT - SECOND;
-    let mut new_wait = rig.wait(new);
-    rig.respond(old, Err(failure(ErrorKind::Unreachable)));
+    let (mut fixture, old, new) = (Fixture::new(), RunId::random(), RunId::random());
+    let mut old_wait = fixture.wait(old);
+    fixture.now += SILENCE_TIMEOUT - SECOND;
+    let mut new_wait = fixture.wait(new);
+    fixture.respond(old, Err(failure(ErrorKind::Unreachable)));
     assert!(old_wait.try_recv().is_err());
-    rig.now += SECOND * 2;
-    rig.respond(new, Err(failure(ErrorKind::Unreachable)));
-    rig.respond(old, Err(failure(ErrorKind::Unreachable)));
+    fixture.now += SECOND * 2;
+    fixture.respond(new, Err(failure(ErrorKind::Unreachable)));
+    fixture.respond(old, Err(failure(ErrorKind::Unreachable)));
     assert_eq!(old_wait.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Unreachable);
     assert!(new_wait.try_recv().is_err());
 }
 
 #[test]
 fn throttled_poll_is_a_response_and_slows_down() {
-    let (mut rig, run) = (Rig::new(), RunId::random());
-    let mut wait = rig.wait(run);
+    let (mut fixture, run) = (Fixture::new(), RunId::random());
+    let mut wait = fixture.wait(run);
     for _ in 0..200 {
-        rig.next_poll();
-        rig.respond(run, Err(failure(ErrorKind::Exhausted)));
-        assert!(rig.runs.outage().is_none());
+        fixture.next_poll();
+        fixture.respond(run, Err(failure(ErrorKind::Exhausted)));
+        assert!(fixture.runs.outage().is_none());
     }
     assert!(wait.try_recv().is_err(), "a rate limit ends no wait");
-    assert!(rig.next_poll().1 >= MAX_INTERVAL);
+    assert!(fixture.next_poll().1 >= MAX_INTERVAL);
 }
 
 #[test]
 fn broken_subscription_starts_outage_and_polls_all_runs() {
-    let (mut rig, runs) = (Rig::new(), [RunId::random(), RunId::random()]);
-    let _waits = runs.map(|run| rig.wait(run));
+    let (mut fixture, runs) = (Fixture::new(), [RunId::random(), RunId::random()]);
+    let _waits = runs.map(|run| fixture.wait(run));
     for _ in 0..20 {
-        let (run, _) = rig.next_poll();
-        rig.respond(run, Ok(details(RunStatus::Running)));
+        let (run, _) = fixture.next_poll();
+        fixture.respond(run, Ok(details(RunStatus::Running)));
     }
-    let broke = rig.now;
-    rig.runs.subscription_broke(Some(failure(ErrorKind::Unreachable)), rig.now);
-    assert_eq!(rig.runs.outage().unwrap().since, broke);
-    let (first, _) = rig.next_poll();
-    let (second, _) = rig.next_poll();
+    let broke = fixture.now;
+    fixture.runs.subscription_broke(Some(failure(ErrorKind::Unreachable)), fixture.now);
+    assert_eq!(fixture.runs.outage().unwrap().since, broke);
+    let (first, _) = fixture.next_poll();
+    let (second, _) = fixture.next_poll();
     assert_ne!(first, second);
-    assert!(rig.now - broke < SECOND / 2);
+    assert!(fixture.now - broke < SECOND / 2);
     // Later failures do not change the start of the outage.
-    rig.respond(first, Err(failure(ErrorKind::Unreachable)));
-    assert_eq!(rig.runs.outage().unwrap().since, broke);
-    rig.respond(second, Ok(details(RunStatus::Running)));
-    assert!(rig.runs.outage().is_none());
+    fixture.respond(first, Err(failure(ErrorKind::Unreachable)));
+    assert_eq!(fixture.runs.outage().unwrap().since, broke);
+    fixture.respond(second, Ok(details(RunStatus::Running)));
+    assert!(fixture.runs.outage().is_none());
 }

@@ -1,19 +1,19 @@
-//! Interprets the response to a poll.
+//! Classifies the response to a poll.
 
 use std::time::Duration;
 
 use super::{details::RunDetails, outcome::RunOutcome};
 use crate::hatchet::{
     transport::{ClientError, ErrorKind},
-    wire::{RunId, RunStatus},
+    wire::{RunId, RunStatus, readable_duration},
 };
 
 /// Time without a useful response after which a wait fails.
 pub(super) const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The action of the watcher after a poll.
+/// The result of a poll, by the action that the watcher takes.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum PollResult {
     /// The run has finished: its waits end.
     Finished(RunOutcome),
     /// The run exists and has not finished: it is polled again.
@@ -24,7 +24,7 @@ pub(super) enum Verdict {
     Throttled,
     /// The engine did not respond, or failed: the run is polled again.
     NoResponse(ClientError),
-    /// [`Verdict::NoResponse`] for more than [`SILENCE_TIMEOUT`]: waits of that age fail.
+    /// [`PollResult::NoResponse`] for more than [`SILENCE_TIMEOUT`]: waits of that age fail.
     GiveUp(ClientError),
     /// The engine refuses this poll: the waits for this run fail.
     FailRun(ClientError),
@@ -32,9 +32,9 @@ pub(super) enum Verdict {
     FailAll(ClientError),
 }
 
-/// Returns the action for the response to a poll. `silent_for` is the time since the engine's last useful response, or
+/// Classifies the response to a poll. `silent_for` is the time since the engine's last useful response, or
 /// since the start of the watch if that is shorter.
-pub(super) fn judge(run: RunId, response: Result<RunDetails, ClientError>, silent_for: Duration) -> Verdict {
+pub(super) fn classify(run: RunId, response: Result<RunDetails, ClientError>, silent_for: Duration) -> PollResult {
     let error = match response {
         Ok(details) if details.done && matches!(details.status, RunStatus::Unknown(_)) => {
             let text = format!(
@@ -42,39 +42,39 @@ pub(super) fn judge(run: RunId, response: Result<RunDetails, ClientError>, silen
                  Update this crate",
                 details.status
             );
-            return Verdict::FailRun(ClientError::new(ErrorKind::Unsupported, text));
+            return PollResult::FailRun(ClientError::new(ErrorKind::Unsupported, text));
         }
         Ok(details) => {
-            let unfinished = Verdict::Unfinished(details.status);
-            return RunOutcome::from_details(run, &details).map_or(unfinished, Verdict::Finished);
+            let unfinished = PollResult::Unfinished(details.status);
+            return RunOutcome::from_details(run, &details).map_or(unfinished, PollResult::Finished);
         }
         Err(error) => error,
     };
     match error.kind() {
-        ErrorKind::NotFound => Verdict::Unknown,
-        ErrorKind::Exhausted => Verdict::Throttled,
+        ErrorKind::NotFound => PollResult::Unknown,
+        ErrorKind::Exhausted => PollResult::Throttled,
         ErrorKind::TimedOut | ErrorKind::Unreachable | ErrorKind::AuthGracePeriod | ErrorKind::Engine
             if silent_for > SILENCE_TIMEOUT =>
         {
-            Verdict::GiveUp(after_silence(error))
+            PollResult::GiveUp(after_silence(error))
         }
         ErrorKind::TimedOut | ErrorKind::Unreachable | ErrorKind::AuthGracePeriod | ErrorKind::Engine => {
-            Verdict::NoResponse(error)
+            PollResult::NoResponse(error)
         }
         ErrorKind::Invalid
         | ErrorKind::TooLarge
         | ErrorKind::RunLost
         | ErrorKind::Duplicate(_)
         | ErrorKind::Unconfirmed(_)
-        | ErrorKind::StreamNotActive => Verdict::FailRun(error),
+        | ErrorKind::StreamNotActive => PollResult::FailRun(error),
         ErrorKind::Config | ErrorKind::Tls | ErrorKind::Unauthenticated | ErrorKind::Unsupported => {
-            Verdict::FailAll(error)
+            PollResult::FailAll(error)
         }
     }
 }
 
-/// The error of a wait without a useful response for [`SILENCE_TIMEOUT`]. Returns the status of the engine, or of a proxy
-/// in front of it, unchanged.
+/// The error of a wait without a useful response for [`SILENCE_TIMEOUT`]. Returns the status of the engine, or of a
+/// proxy in front of it, unchanged.
 fn after_silence(error: ClientError) -> ClientError {
     let is_silence = match error.kind() {
         ErrorKind::TimedOut => true,
@@ -84,7 +84,7 @@ fn after_silence(error: ClientError) -> ClientError {
     if !is_silence {
         return error;
     }
-    let message = format!("the engine has not responded for {SILENCE_TIMEOUT:?}: {error}");
+    let message = format!("the engine has not responded for {}: {error}", readable_duration(SILENCE_TIMEOUT));
     error.into_kind(ErrorKind::Unreachable, message)
 }
 
@@ -92,16 +92,16 @@ fn after_silence(error: ClientError) -> ClientError {
 mod tests {
     use super::*;
 
-    fn name(verdict: &Verdict) -> &'static str {
-        match verdict {
-            Verdict::Finished(_) => "finished",
-            Verdict::Unfinished(_) => "unfinished",
-            Verdict::Unknown => "unknown",
-            Verdict::Throttled => "throttled",
-            Verdict::NoResponse(_) => "no response",
-            Verdict::GiveUp(_) => "give up",
-            Verdict::FailRun(_) => "fail run",
-            Verdict::FailAll(_) => "fail all",
+    fn name(result: &PollResult) -> &'static str {
+        match result {
+            PollResult::Finished(_) => "finished",
+            PollResult::Unfinished(_) => "unfinished",
+            PollResult::Unknown => "unknown",
+            PollResult::Throttled => "throttled",
+            PollResult::NoResponse(_) => "no response",
+            PollResult::GiveUp(_) => "give up",
+            PollResult::FailRun(_) => "fail run",
+            PollResult::FailAll(_) => "fail all",
         }
     }
 
@@ -119,13 +119,13 @@ mod tests {
             (RunStatus::Failed, true, "finished"),
             (RunStatus::Cancelled, true, "finished"),
         ] {
-            let verdict = judge(RunId::random(), Ok(RunDetails::test(status, done)), SILENCE_TIMEOUT * 2);
-            assert_eq!(name(&verdict), expected, "{status:?}, done: {done}");
+            let result = classify(RunId::random(), Ok(RunDetails::test(status, done)), SILENCE_TIMEOUT * 2);
+            assert_eq!(name(&result), expected, "{status:?}, done: {done}");
         }
     }
 
     #[test]
-    fn each_error_has_its_verdict_before_and_after_timeout() {
+    fn each_error_has_its_result_before_and_after_timeout() {
         let trigger = crate::hatchet::wire::TriggerId::random();
         for (kind, before, after) in [
             (ErrorKind::NotFound, "unknown", "unknown"),
@@ -145,9 +145,9 @@ mod tests {
             (ErrorKind::Unauthenticated, "fail all", "fail all"),
             (ErrorKind::Unsupported, "fail all", "fail all"),
         ] {
-            let judge = |silent_for| judge(RunId::random(), Err(ClientError::new(kind, "no")), silent_for);
-            assert_eq!(name(&judge(SILENCE_TIMEOUT)), before, "{kind:?}");
-            assert_eq!(name(&judge(SILENCE_TIMEOUT + Duration::from_millis(1))), after, "{kind:?}");
+            let classify = |silent_for| classify(RunId::random(), Err(ClientError::new(kind, "no")), silent_for);
+            assert_eq!(name(&classify(SILENCE_TIMEOUT)), before, "{kind:?}");
+            assert_eq!(name(&classify(SILENCE_TIMEOUT + Duration::from_millis(1))), after, "{kind:?}");
         }
     }
 
@@ -155,16 +155,16 @@ mod tests {
     fn silence_is_reported_and_engine_error_is_unchanged() {
         let silent = SILENCE_TIMEOUT * 2;
         for (error, expected) in [
-            (ClientError::new(ErrorKind::TimedOut, "late"), "the engine has not responded for 300s: late"),
-            (ClientError::new(ErrorKind::Unreachable, "gone"), "the engine has not responded for 300s: gone"),
+            (ClientError::new(ErrorKind::TimedOut, "late"), "the engine has not responded for 5m: late"),
+            (ClientError::new(ErrorKind::Unreachable, "gone"), "the engine has not responded for 5m: gone"),
             (ClientError::new(ErrorKind::Engine, "no disk"), "no disk"),
             (
                 ClientError::new(ErrorKind::Unreachable, "no disk").with_status(tonic::Status::unavailable("no disk")),
                 "no disk",
             ),
         ] {
-            match judge(RunId::random(), Err(error), silent) {
-                Verdict::GiveUp(error) => assert_eq!(error.to_string(), expected),
+            match classify(RunId::random(), Err(error), silent) {
+                PollResult::GiveUp(error) => assert_eq!(error.to_string(), expected),
                 other => panic!("{other:?}"),
             }
         }

@@ -1,7 +1,7 @@
-//! The meaning of NOT_FOUND for a run.
+//! Decides when NOT_FOUND for a run is an error.
 //!
-//! An engine may return NOT_FOUND for a run that exists: a busy real engine did so for 1 s after the trigger. So NOT_FOUND
-//! is tolerated for a grace period, and becomes an error afterwards:
+//! An engine may return NOT_FOUND for a run that exists: a busy real engine did so for 1 s after the trigger. So
+//! NOT_FOUND is tolerated for a grace period, and becomes an error afterwards:
 //!
 //! | run | grace period | error |
 //! |---|---|---|
@@ -19,7 +19,7 @@ use std::{
 
 use crate::hatchet::{
     transport::{ClientError, ErrorKind},
-    wire::RunId,
+    wire::{RunId, readable_duration},
 };
 
 /// Grace period of a new run: ten times the longest delay that was measured on a real engine under load.
@@ -30,12 +30,12 @@ const GIVEN_GRACE: Duration = Duration::from_secs(2);
 
 /// Evidence that a run exists. Clones share the record that the engine has returned the run.
 #[derive(Debug, Clone)]
-pub(in crate::hatchet::client) struct Recognition {
+pub(in crate::hatchet::client) struct RunEvidence {
     triggered: bool,
     seen: Arc<AtomicBool>,
 }
 
-impl Recognition {
+impl RunEvidence {
     /// A run that this client has just triggered.
     pub(in crate::hatchet::client) fn triggered() -> Self {
         Self { triggered: true, seen: Arc::default() }
@@ -60,8 +60,8 @@ impl Recognition {
         if self.triggered || self.was_seen() { TRIGGERED_GRACE } else { GIVEN_GRACE }
     }
 
-    /// The error of a run that the engine has not found for this time; `None` within the grace period.
-    pub(in crate::hatchet::client) fn refuse(&self, run: RunId, unknown_for: Duration) -> Option<ClientError> {
+    /// Returns the error of a run that the engine has not found for `unknown_for`, or `None` within the grace period.
+    pub(in crate::hatchet::client) fn not_found_error(&self, run: RunId, unknown_for: Duration) -> Option<ClientError> {
         (unknown_for >= self.grace()).then(|| self.error(run))
     }
 
@@ -80,8 +80,8 @@ impl Recognition {
         } else {
             "Check the id, and whether the run belongs to this engine"
         };
-        let grace = self.grace();
-        let message = format!("run {run} is not known to the engine, after retries for {grace:?}. {remedy}");
+        let grace = readable_duration(self.grace());
+        let message = format!("run {run} is not known to the engine, after retries for {grace}. {remedy}");
         ClientError::new(ErrorKind::NotFound, message)
     }
 }
@@ -92,16 +92,16 @@ mod tests {
 
     #[test]
     fn error_follows_grace_period() {
-        let (given, triggered, seen) = (Recognition::given(), Recognition::triggered(), Recognition::given());
+        let (given, triggered, seen) = (RunEvidence::given(), RunEvidence::triggered(), RunEvidence::given());
         seen.clone().mark_seen();
-        for (recognition, grace, kind, text) in [
+        for (evidence, grace, kind, text) in [
             (given, GIVEN_GRACE, ErrorKind::NotFound, "after retries for 2s. Check the id"),
             (triggered, TRIGGERED_GRACE, ErrorKind::NotFound, "Start a worker that registers its workflow"),
             (seen, TRIGGERED_GRACE, ErrorKind::RunLost, "which it knew before"),
         ] {
             let run = RunId::random();
-            assert!(recognition.refuse(run, grace - Duration::from_millis(1)).is_none());
-            let error = recognition.refuse(run, grace).unwrap();
+            assert!(evidence.not_found_error(run, grace - Duration::from_millis(1)).is_none());
+            let error = evidence.not_found_error(run, grace).unwrap();
             assert_eq!(error.kind(), kind);
             assert!(error.to_string().contains(text), "{error}");
         }

@@ -14,7 +14,6 @@ use hatchet_quickstart::{
         wire::readable_duration,
         worker::{RunningWorker, Worker, WorkerOptions},
     },
-    tasks,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,16 +44,16 @@ pub(crate) fn no_op() -> Task<Nothing, Nothing> {
 }
 
 /// An engine, a worker and a client.
-pub(crate) struct Rig {
+pub(crate) struct Fixture {
     pub(crate) client: Client,
     /// The worker's settings.
     worker_config: ClientConfig,
-    /// `None` while [`Rig::drain_queue`] fills the queue.
+    /// `None` while [`Fixture::drain_queue`] fills the queue.
     worker: Option<RunningWorker>,
     engine: Engine,
 }
 
-impl Rig {
+impl Fixture {
     /// Starts an engine in memory and connects on loopback.
     pub(crate) async fn start() -> Result<Self> {
         Self::with_config(async |config| Ok(config)).await
@@ -100,9 +99,9 @@ impl Rig {
 
     /// Measures no-op runs per second, triggered in bulk, from their trigger to their outcomes.
     pub(crate) async fn no_ops_per_second(&self, count: usize) -> Result<f64> {
-        let begun = Instant::now();
+        let started = Instant::now();
         self.run_many(NO_OP, &serde_json::json!({}), count).await?;
-        Ok(count as f64 / begun.elapsed().as_secs_f64())
+        Ok(count as f64 / started.elapsed().as_secs_f64())
     }
 
     pub(crate) async fn stop(self) -> Result<()> {
@@ -121,11 +120,11 @@ impl Rig {
         }
         let input = serde_json::json!({});
         let runs = trigger_many(&self.client, task, &input, count).await?;
-        let begun = Instant::now();
+        let started = Instant::now();
         let worker = self.worker.insert(start_worker(&self.worker_config).await?);
         let ended = |worker: &RunningWorker| {
             let stats = worker.stats();
-            let ended = stats.tasks.get(task).map_or(0, |task| task.ended.values().sum::<u64>());
+            let ended = stats.tasks.get(task).map_or(0, |task| task.finished.values().sum::<u64>());
             stats.attempts == 0 && ended >= count as u64
         };
         let all = async {
@@ -134,9 +133,9 @@ impl Rig {
             }
         };
         timeout(QUEUE_TIMEOUT, all).await.with_context(|| {
-            format!("{count} queued runs have not ended within {}", readable_duration(QUEUE_TIMEOUT))
+            format!("{count} queued runs have not finished within {}", readable_duration(QUEUE_TIMEOUT))
         })?;
-        let took = begun.elapsed();
+        let took = started.elapsed();
         wait_for_all(&runs).await?;
         Ok(took)
     }
@@ -147,7 +146,7 @@ async fn start_worker(config: &ClientConfig) -> Result<RunningWorker> {
     let mut worker = Worker::new(&Client::new(config.clone())?)
         .options(WorkerOptions::default())
         .register(no_op())
-        .register_all(tasks::all())
+        .register_all(super::tasks::all())
         .start()?;
     worker.listening().await?;
     Ok(worker)
@@ -178,7 +177,7 @@ async fn wait_for_all(runs: &[RunRef<Value>]) -> Result<()> {
 }
 
 /// A connection that adds the token to each call.
-pub(crate) type Link = InterceptedService<Channel, Bearer>;
+pub(crate) type AuthenticatedChannel = InterceptedService<Channel, Bearer>;
 
 /// Adds the token to each call.
 #[derive(Clone)]
@@ -192,7 +191,7 @@ impl Interceptor for Bearer {
 }
 
 /// Connects to an engine.
-pub(crate) async fn connect(engine: &Handshake) -> Result<Link> {
+pub(crate) async fn connect(engine: &Handshake) -> Result<AuthenticatedChannel> {
     let bearer = Bearer(format!("bearer {}", engine.token).parse()?);
     let endpoint = Endpoint::from_shared(format!("http://{}", engine.grpc_address))?.tcp_nodelay(true);
     Ok(InterceptedService::new(endpoint.connect().await?, bearer))
