@@ -139,11 +139,12 @@ mod tests {
         let (ctx, _canceller, mut emissions) = Context::new(RunInfo::default());
         let subscriber = tracing_subscriber::registry().with(LogLayer::new());
         tracing::subscriber::with_default(subscriber, || {
-            tracing::info!("outside");
+            tracing::info!(target: "app", "outside");
             ctx.clone().sync_scope(|| {
-                tracing::warn!(orders = 3, customer = "Ada", ok = true, "low stock");
-                tracing::debug!("below the level");
+                tracing::warn!(target: "app", orders = 3, customer = "Ada", ok = true, "low stock");
+                tracing::debug!(target: "app", "below the level");
                 ctx.log("from the context");
+                tracing::error!("of the library");
             });
         });
         let mut lines = Vec::new();
