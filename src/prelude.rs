@@ -8,6 +8,6 @@ pub use serde::{Deserialize, Serialize};
 
 pub use crate::hatchet::{
     client::{Client, ClientError, ErrorKind, RunError, RunItem, RunRef},
-    task::{CancelReason, Context, Priority, Retry, Stub, Task, TaskError},
+    task::{CancelReason, Context, Priority, Retry, Stub, Task, TaskError, Workflow},
     worker::Worker,
 };

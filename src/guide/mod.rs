@@ -2,16 +2,17 @@
 //!
 //! 1. [Getting started](getting_started)
 //! 2. [Writing tasks](tasks)
-//! 3. [Following runs](runs)
-//! 4. [Benchmark](mod@benchmark)
-//! 5. [Faults and promises](faults)
-//! 6. [Deployment](deployment)
-//! 7. [For Python teams](python)
-//! 8. [Settings](settings)
-//! 9. [Troubleshooting](troubleshooting)
-//! 10. [The embedded engine](embedded_engine)
-//! 11. [Bounds](bounds)
-//! 12. [Figures](figures)
+//! 3. [Workflows and limits](workflows)
+//! 4. [Following runs](runs)
+//! 5. [Benchmark](mod@benchmark)
+//! 6. [Faults and promises](faults)
+//! 7. [Deployment](deployment)
+//! 8. [For Python teams](python)
+//! 9. [Settings](settings)
+//! 10. [Troubleshooting](troubleshooting)
+//! 11. [The embedded engine](embedded_engine)
+//! 12. [Bounds](bounds)
+//! 13. [Figures](figures)
 //!
 //! The pages are the Markdown files in `src/guide`. Their commands are executed by `tests/it/readme.rs`, their Rust
 //! code by doctests.
@@ -23,6 +24,7 @@
 macro_rules! pages {
     ($($name:ident)+) => {$(
         #[doc = "[Writing tasks]: crate::guide::tasks"]
+        #[doc = "[Workflows and limits]: crate::guide::workflows"]
         #[doc = "[Following runs]: crate::guide::runs"]
         #[doc = "[Benchmark]: mod@crate::guide::benchmark"]
         #[doc = "[Faults and promises]: crate::guide::faults"]
@@ -42,6 +44,7 @@ macro_rules! pages {
 pages! {
     getting_started
     tasks
+    workflows
     runs
     benchmark
     faults

@@ -34,3 +34,4 @@ mod tasks;
 mod virtual_time;
 #[cfg(feature = "engine")]
 mod worker;
+mod workflow;

@@ -42,7 +42,7 @@ pub(super) enum Action {
     /// List these tasks.
     List { tasks: Vec<ErasedTask> },
     /// Trigger a task.
-    Trigger { task: NamedTask, input: Box<RawValue>, options: TriggerOptions, mode: FollowMode },
+    Trigger { task: Box<NamedTask>, input: Box<RawValue>, options: TriggerOptions, mode: FollowMode },
     /// Attach to the run with this id.
     Attach { run: RunId, mode: FollowMode },
     /// Attach to the only run with this metadata pair.
@@ -100,7 +100,7 @@ impl Request {
                 let input;
                 (input, warnings) = read_input(&task, args.input_json, args.input_file.as_deref())?;
                 let options = trigger_options(&args.metadata, args.priority.as_deref())?;
-                Action::Trigger { task: NamedTask { task, name }, input, options, mode }
+                Action::Trigger { task: Box::new(NamedTask { task, name }), input, options, mode }
             }
             (false, None, _, _) if args.cancel && !args.metadata.is_empty() => {
                 Action::CancelWhere { metadata: key_values(&args.metadata)? }

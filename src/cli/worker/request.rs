@@ -77,6 +77,7 @@ impl Request {
             name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
             slots: read_count(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
             cpu_threads: read_count(&sources, "HATCHET_WORKER_CPU_THREADS", defaults.cpu_threads)?,
+            labels: defaults.labels,
             grace: read_duration(&sources, "HATCHET_WORKER_GRACE", defaults.grace)?,
             wait_for_engine: read_duration(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
             cancel_grace: defaults.cancel_grace,

@@ -21,9 +21,13 @@ use crate::{
 pub(super) fn keyed_copy(task: &ErasedTask, namespaced: impl Fn(&str) -> String) -> ErasedTask {
     let name = format!("{}{KEYED_SUFFIX}", task.name());
     let expression = format!("'{}:' + additional_metadata.{RUN_KEY}", namespaced(&name));
-    task.clone().renamed(name).with_options(|options| {
+    task.clone().renamed(name).with_options(|options, workflow| {
         options.schedule_timeout = KEY_TTL;
-        options.idempotency = Some(Idempotency { expression, ttl: KEY_TTL, method: IdempotencyMethod::Ttl });
+        // An event or cron starts the task itself only.
+        workflow.events.clear();
+        workflow.default_filters.clear();
+        workflow.crons.clear();
+        workflow.idempotency = Some(Idempotency { expression, ttl: KEY_TTL, method: IdempotencyMethod::Ttl });
     })
 }
 
@@ -60,7 +64,7 @@ mod tests {
         let copy = keyed_copy(&task, |name| format!("ns_{name}"));
         assert_eq!(copy.names().collect::<Vec<_>>(), ["cpu-heavy-task-keyed"]);
         assert_eq!((copy.slot_pool(), copy.options().schedule_timeout), ("cpu", KEY_TTL));
-        let idempotency = copy.options().idempotency.as_ref().unwrap();
+        let idempotency = copy.workflow_options().idempotency.as_ref().unwrap();
         assert_eq!(idempotency.expression, "'ns_cpu-heavy-task-keyed:' + additional_metadata.run_key");
     }
 

@@ -27,12 +27,12 @@ use std::{fmt, future::IntoFuture, marker::PhantomData};
 
 use futures_util::future::{BoxFuture, join_all};
 use serde::{Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 use tokio::time::Instant;
 
-use super::{Client, ClientError, RunError, RunEvents, RunRef, StreamSelector, TriggerOptions};
+use super::{Client, ClientError, ErrorKind, RunError, RunEvents, RunRef, StreamSelector, TriggerOptions};
 use crate::hatchet::{
-    task::{Priority, Stub},
+    task::{DesiredLabel, Priority, Stub},
     wire::TriggerId,
 };
 
@@ -67,7 +67,20 @@ impl Client {
     /// - [`Unconfirmed`](super::ErrorKind::Unconfirmed) if the response was lost and the run was not found. Another
     ///   trigger may run the task twice.
     pub fn run_no_wait<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> RunNoWait<O> {
-        RunNoWait { client: self.clone(), name: task.name().to_owned(), item: Item::new(input), output: PhantomData }
+        let mut item = Item::new(input);
+        item.options.additional_metadata = default_metadata(task);
+        let (name, output_task) = (task.name().to_owned(), task.output_task());
+        RunNoWait { client: self.clone(), name, output_task, item, attaches: false, output: PhantomData }
+    }
+
+    /// Starts a run, or returns a reference to the earlier run that holds its idempotency key. The input, metadata and
+    /// options have no effect on an earlier run. Otherwise like [`Client::run_no_wait`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Client::run_no_wait`] except [`Duplicate`](super::ErrorKind::Duplicate) with a run.
+    pub fn run_or_attach<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> RunNoWait<O> {
+        RunNoWait { attaches: true, ..self.run_no_wait(task, input) }
     }
 
     /// Runs a task by a name that is known at run time only, with JSON input and output. Otherwise like
@@ -111,12 +124,18 @@ impl Client {
         RunManyNoWait {
             client: self.clone(),
             name: task.name().to_owned(),
+            output_task: task.output_task(),
             items: inputs.into_iter().map(|input| input.into().item).collect(),
-            defaults: TriggerOptions::default(),
+            defaults: TriggerOptions { additional_metadata: default_metadata(task), ..TriggerOptions::default() },
             is_keyed: false,
             output: PhantomData,
         }
     }
+}
+
+/// The metadata that each run of a stub has by default.
+fn default_metadata<I, O>(stub: &Stub<I, O>) -> Map<String, Value> {
+    stub.metadata().iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect()
 }
 
 /// A call that runs a task and waits for its output. Returned by [`Client::run`], awaited directly.
@@ -130,7 +149,10 @@ pub struct Run<O> {
 pub struct RunNoWait<O> {
     client: Client,
     name: String,
+    output_task: Option<&'static str>,
     item: Item,
+    /// Whether a run that holds the idempotency key is returned instead of an error.
+    attaches: bool,
     output: PhantomData<fn() -> O>,
 }
 
@@ -149,6 +171,7 @@ pub struct RunMany<O> {
 pub struct RunManyNoWait<O> {
     client: Client,
     name: String,
+    output_task: Option<&'static str>,
     items: Vec<Item>,
     defaults: TriggerOptions,
     is_keyed: bool,
@@ -218,6 +241,12 @@ macro_rules! impl_options {
                 self.$($field).+.additional_metadata.insert(key.to_owned(), value.into());
                 self
             }
+
+            /// Adds a label that the run wants of its worker. The labels of a run replace those of its task.
+            pub fn desired_label(mut self, label: DesiredLabel) -> Self {
+                self.$($field).+.desired_labels.push(label);
+                self
+            }
         }
 
         impl<$type> fmt::Debug for $builder<$type> {
@@ -262,8 +291,15 @@ impl<O> RunNoWait<O> {
 
     async fn send(mut self) -> Result<RunRef<O>, ClientError> {
         let id = self.item.trigger_id();
-        let run = self.client.trigger(&self.name, &self.item.input, &self.item.options).await?;
-        Ok(run.typed(id))
+        match self.client.trigger(&self.name, &self.item.input, &self.item.options).await {
+            Ok(run) => Ok(run.typed(id, self.output_task)),
+            Err(error) => match error.kind() {
+                ErrorKind::Duplicate(Some(run)) if self.attaches => {
+                    Ok(self.client.run_ref(run).with_output_task(self.output_task))
+                }
+                _ => Err(error),
+            },
+        }
     }
 }
 
@@ -286,7 +322,7 @@ impl<O> RunManyNoWait<O> {
         let ids: Vec<TriggerId> = self.items.iter_mut().map(Item::trigger_id).collect();
         let items = self.items.into_iter().map(|item| (item.input, item.options));
         let runs = self.client.trigger_many(&self.name, items, self.is_keyed, self.defaults.deadline).await;
-        runs.into_iter().zip(ids).map(|(run, id)| run.map(|run| run.typed(id))).collect()
+        runs.into_iter().zip(ids).map(|(run, id)| run.map(|run| run.typed(id, self.output_task))).collect()
     }
 }
 
@@ -361,7 +397,7 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
     use super::*;
-    use crate::hatchet::client::{ClientConfig, ErrorKind, Sources};
+    use crate::hatchet::client::{ClientConfig, Sources};
 
     #[tokio::test]
     async fn bulk_trigger_is_not_retried_past_its_deadline() {

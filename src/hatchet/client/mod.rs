@@ -30,6 +30,7 @@
 //! | [`Client::run_no_wait`] | a [`RunRef`]: id, status, result, events, cancel, replay |
 //! | [`Client::run_many`], [`Client::run_many_no_wait`] | the same for many inputs, in order |
 //! | [`Client::run_by_name`] | JSON, for a name that is known at run time only |
+//! | [`Client::run_or_attach`] | a [`RunRef`] to a new run, or to the run that holds its idempotency key |
 //! | [`Client::run_ref`] | a [`RunRef`] for the id of an earlier run |
 //! | [`Client::schedule`], [`Client::cron`] | runs that start later |
 //! | [`Client::push_event`], [`Client::push_events`] | events, which start runs |
@@ -45,6 +46,7 @@ mod call;
 mod events;
 mod handle;
 mod later;
+mod limits;
 mod rest;
 mod run_error;
 mod runs;
@@ -53,6 +55,7 @@ mod template;
 mod trigger;
 mod watcher;
 
+pub(in crate::hatchet) use self::limits::desired_label;
 pub(crate) use self::trigger::{Parent, TriggerOptions};
 pub use self::{
     call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait},

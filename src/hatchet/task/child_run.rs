@@ -170,6 +170,7 @@ pub struct ChildItem<I> {
 pub struct ChildRef<O> {
     ctx: Context,
     id: RunId,
+    output_task: Option<&'static str>,
     output: PhantomData<fn() -> O>,
 }
 
@@ -191,6 +192,8 @@ struct Item {
 struct Start {
     ctx: Context,
     task: String,
+    /// The task of a workflow whose output is the output of the run.
+    output_task: Option<&'static str>,
     /// Each item with the number of its call.
     items: Vec<(i32, Item)>,
     /// For the items without the option.
@@ -207,12 +210,14 @@ impl Start {
     /// Numbers the items here and not when the call is awaited, so that concurrent waits do not change the numbers.
     fn new<I, O>(ctx: &Context, task: &Stub<I, O>, items: Vec<Item>) -> Self {
         let items = items.into_iter().map(|item| (ctx.children().next_index(), item)).collect();
-        Self { ctx: ctx.clone(), task: task.name().to_owned(), items, defaults: Options::default() }
+        let metadata = task.metadata().iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
+        let defaults = Options { metadata, ..Options::default() };
+        Self { ctx: ctx.clone(), task: task.name().to_owned(), output_task: task.output_task(), items, defaults }
     }
 
     /// Starts the valid items. Returns a result for each item, in their order.
     async fn send<O>(self) -> Vec<Result<ChildRef<O>, ChildError>> {
-        let Self { ctx, task, items, defaults } = self;
+        let Self { ctx, task, output_task, items, defaults } = self;
         let mut results: Vec<Option<ChildError>> = Vec::with_capacity(items.len());
         let mut requests = Vec::with_capacity(items.len());
         for (index, item) in items {
@@ -236,7 +241,9 @@ impl Start {
             })
             .collect();
         children.add_started(runs.iter().filter_map(|run| run.as_ref().ok().copied()));
-        runs.into_iter().map(|run| run.map(|id| ChildRef { ctx: ctx.clone(), id, output: PhantomData })).collect()
+        runs.into_iter()
+            .map(|run| run.map(|id| ChildRef { ctx: ctx.clone(), id, output_task, output: PhantomData }))
+            .collect()
     }
 }
 
@@ -337,7 +344,7 @@ impl<O: DeserializeOwned> ChildRef<O> {
     pub async fn result(&self) -> Result<O, ChildError> {
         let run = self.id;
         let outcome = tokio::select! {
-            outcome = self.ctx.children().runner.outcome(run) => outcome?,
+            outcome = self.ctx.children().runner.outcome(run, self.output_task) => outcome?,
             reason = self.ctx.cancelled() => return Err(ChildError::ParentCancelled { run, reason }),
         };
         match outcome {
@@ -354,7 +361,7 @@ impl<O: DeserializeOwned> ChildRef<O> {
 
 impl<O> Clone for ChildRef<O> {
     fn clone(&self) -> Self {
-        Self { ctx: self.ctx.clone(), id: self.id, output: PhantomData }
+        Self { ctx: self.ctx.clone(), id: self.id, output_task: self.output_task, output: PhantomData }
     }
 }
 

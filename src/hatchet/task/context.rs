@@ -15,6 +15,7 @@ use super::{
     TaskError,
     cancel::{CancelReason, Canceller},
     children::{ChildRunner, Children},
+    control::Controls,
     run_info::RunInfo,
 };
 
@@ -50,6 +51,7 @@ struct Inner {
     emissions: mpsc::Sender<Emission>,
     lost_lines: AtomicU64,
     children: Children,
+    controls: Controls,
 }
 
 /// A log line or chunk on its way to the engine.
@@ -106,8 +108,8 @@ impl Context {
         runner: Arc<dyn ChildRunner>,
     ) -> (Self, mpsc::Receiver<Emission>) {
         let (emissions, receiver) = mpsc::channel(MAX_QUEUED_EMISSIONS);
-        let children = Children::new(runner);
-        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0), children };
+        let (children, controls) = (Children::new(runner), Controls::new());
+        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0), children, controls };
         (Self(Arc::new(inner)), receiver)
     }
 
@@ -119,6 +121,11 @@ impl Context {
     /// The child runs of the attempt.
     pub(in crate::hatchet) fn children(&self) -> &Children {
         &self.0.children
+    }
+
+    /// The requests of the body about its attempt.
+    pub(super) fn controls(&self) -> &Controls {
+        &self.0.controls
     }
 
     /// Returns the task run's id.
@@ -269,6 +276,7 @@ impl ChildRunner for NoChildren {
     fn outcome(
         &self,
         _: crate::hatchet::wire::RunId,
+        _: Option<&'static str>,
     ) -> futures_util::future::BoxFuture<'static, Result<super::ChildOutcome, super::ChildError>> {
         Box::pin(std::future::pending())
     }

@@ -3,13 +3,16 @@
 //! Types are erased only in [`Task::erase`]. The erased body decodes the input and encodes the output, so that a value
 //! of the wrong shape fails its own attempt only.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions, typed::Body as TypedBody};
+use super::{
+    AttemptInput, BadInput, Context, Kind, Payload, Retry, Task, TaskError, TaskOptions, WorkflowOptions,
+    typed::Body as TypedBody,
+};
 use crate::hatchet::wire::{check_object, failure_text};
 
 /// A task without its types, as a worker registers and runs it. Returned by [`Task::erase`].
@@ -17,8 +20,10 @@ use crate::hatchet::wire::{check_object, failure_text};
 pub struct ErasedTask {
     name: String,
     aliases: Vec<String>,
-    description: String,
+    /// With the workflow of several tasks that contains the task.
+    qualified_name: String,
     options: TaskOptions,
+    workflow_options: WorkflowOptions,
     input_schema: Arc<Value>,
     output_schema: Arc<Value>,
     complete_input: CompleteFn,
@@ -30,10 +35,13 @@ pub struct ErasedTask {
 type CompleteFn = fn(&str) -> Result<String, BadInput>;
 
 /// An async body: maps input JSON and context to an outcome.
-pub(in crate::hatchet) type AsyncBody = Arc<dyn Fn(String, Context) -> BoxFuture<'static, Outcome> + Send + Sync>;
+pub(in crate::hatchet) type AsyncBody = Arc<dyn Fn(AttemptInput, Context) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
 /// A body that runs on a thread: maps input JSON and context to an outcome.
-pub(in crate::hatchet) type ThreadBody = Arc<dyn Fn(String, Context) -> Outcome + Send + Sync>;
+pub(in crate::hatchet) type ThreadBody = Arc<dyn Fn(AttemptInput, Context) -> Outcome + Send + Sync>;
+
+/// Decodes the arguments of a body. The error names the part that does not fit.
+pub(super) type DecodeFn<T> = Arc<dyn Fn(&AttemptInput) -> Result<T, String> + Send + Sync>;
 
 /// An erased body by its kind.
 #[derive(Clone)]
@@ -53,6 +61,8 @@ pub(in crate::hatchet) enum Outcome {
         error: String,
         /// Whether the engine may retry.
         may_retry: bool,
+        /// Delay before the retry, instead of the task's backoff.
+        retry_after: Option<Duration>,
     },
     /// The body stopped because it was cancelled.
     Cancelled,
@@ -61,12 +71,12 @@ pub(in crate::hatchet) enum Outcome {
 impl Outcome {
     /// Returns a failure that is not retried.
     pub(in crate::hatchet) fn fatal(type_name: &str, message: &str) -> Self {
-        Self::Failed { error: failure_text(type_name, message), may_retry: false }
+        Self::Failed { error: failure_text(type_name, message), may_retry: false, retry_after: None }
     }
 
     /// Returns a failure that may be retried.
     pub(in crate::hatchet) fn retryable(type_name: &str, message: &str) -> Self {
-        Self::Failed { error: failure_text(type_name, message), may_retry: true }
+        Self::Failed { error: failure_text(type_name, message), may_retry: true, retry_after: None }
     }
 
     /// Returns the failure of a body that panicked, which may be retried.
@@ -86,22 +96,55 @@ impl<I: Payload, O: Payload> Task<I, O> {
     pub fn erase(self) -> ErasedTask {
         ErasedTask {
             name: self.stub.name().to_owned(),
+            qualified_name: self.stub.name().to_owned(),
             aliases: self.aliases,
-            description: self.description,
             options: self.options,
+            workflow_options: self.workflow_options,
             input_schema: Arc::new(schemars::schema_for!(I).to_value()),
             output_schema: Arc::new(schemars::schema_for!(O).to_value()),
             complete_input: complete::<I>,
             complete_output: complete::<O>,
-            body: erase(self.body),
+            body: erase(self.body, Arc::new(decode_input::<I>)),
         }
     }
 }
 
 impl ErasedTask {
+    /// Creates a task of a workflow with default options.
+    pub(super) fn of_workflow<I: Payload, O: Payload>(name: String, body: Body) -> Self {
+        let (options, workflow_options) = Default::default();
+        Self {
+            qualified_name: name.clone(),
+            name,
+            aliases: Vec::new(),
+            options,
+            workflow_options,
+            input_schema: Arc::new(schemars::schema_for!(I).to_value()),
+            output_schema: Arc::new(schemars::schema_for!(O).to_value()),
+            complete_input: complete::<I>,
+            complete_output: complete::<O>,
+            body,
+        }
+    }
+
+    /// Returns the task's options, to change them.
+    pub(super) fn options_mut(&mut self) -> &mut TaskOptions {
+        &mut self.options
+    }
+
     /// Returns the task's first name, without the client's namespace.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Makes the task part of a workflow of several tasks.
+    pub(super) fn set_workflow(&mut self, name: &str) {
+        self.qualified_name = format!("{name}:{}", self.name);
+    }
+
+    /// Returns the name for logs and metrics: the task's first name, or `workflow:task` for a task of a workflow.
+    pub fn qualified_name(&self) -> &str {
+        &self.qualified_name
     }
 
     /// Returns all names of the task: the first, then the aliases.
@@ -111,12 +154,17 @@ impl ErasedTask {
 
     /// Returns the description of [`Task::description`].
     pub fn description(&self) -> &str {
-        &self.description
+        &self.workflow_options.description
     }
 
-    /// Returns the task's options.
+    /// Returns the options of the task's attempts.
     pub fn options(&self) -> &TaskOptions {
         &self.options
+    }
+
+    /// Returns the options of the task's runs. They have no effect in a task of a [`Workflow`](super::Workflow).
+    pub fn workflow_options(&self) -> &WorkflowOptions {
+        &self.workflow_options
     }
 
     /// Returns the kind of the body.
@@ -175,6 +223,7 @@ impl ErasedTask {
     /// Renames the task and removes its aliases.
     #[must_use]
     pub(crate) fn renamed(mut self, name: String) -> Self {
+        self.qualified_name.clone_from(&name);
         self.name = name;
         self.aliases.clear();
         self
@@ -182,8 +231,8 @@ impl ErasedTask {
 
     /// Changes the task's options.
     #[must_use]
-    pub(crate) fn with_options(mut self, change: impl FnOnce(&mut TaskOptions)) -> Self {
-        change(&mut self.options);
+    pub(crate) fn with_options(mut self, change: impl FnOnce(&mut TaskOptions, &mut WorkflowOptions)) -> Self {
+        change(&mut self.options, &mut self.workflow_options);
         self
     }
 
@@ -212,44 +261,52 @@ impl fmt::Debug for ErasedTask {
     }
 }
 
-fn erase<I: Payload, O: Payload>(body: TypedBody<I, O>) -> Body {
-    let on_thread = |body: Arc<dyn Fn(I, Context) -> Result<O, TaskError> + Send + Sync>| -> ThreadBody {
-        Arc::new(move |json, ctx| match decode::<I>(&json) {
-            Ok(input) => into_outcome(body(input, ctx)),
-            Err(bad) => undecodable_input(&bad),
-        })
+/// Erases the types of a body. `decode` reads the body's arguments from the JSON of the attempt.
+pub(super) fn erase<T: Send + 'static, O: Payload>(body: TypedBody<T, O>, decode: DecodeFn<T>) -> Body {
+    let on_thread = |body: Arc<dyn Fn(T, Context) -> Result<O, TaskError> + Send + Sync>, decode: DecodeFn<T>| {
+        let body: ThreadBody = Arc::new(move |input, ctx| match decode(&input) {
+            Ok(arguments) => into_outcome(body(arguments, ctx)),
+            Err(cause) => undecodable(&cause),
+        });
+        body
     };
     match body {
-        TypedBody::Async(body) => Body::Async(Arc::new(move |json, ctx| match decode::<I>(&json) {
-            Ok(input) => {
-                let running = body(input, ctx);
+        TypedBody::Async(body) => Body::Async(Arc::new(move |input, ctx| match decode(&input) {
+            Ok(arguments) => {
+                let running = body(arguments, ctx);
                 Box::pin(async move { into_outcome(running.await) })
             }
-            Err(bad) => Box::pin(std::future::ready(undecodable_input(&bad))),
+            Err(cause) => Box::pin(std::future::ready(undecodable(&cause))),
         })),
-        TypedBody::Blocking(body) => Body::Blocking(on_thread(body)),
-        TypedBody::Cpu(body) => Body::Cpu(on_thread(body)),
+        TypedBody::Blocking(body) => Body::Blocking(on_thread(body, decode)),
+        TypedBody::Cpu(body) => Body::Cpu(on_thread(body, decode)),
     }
 }
 
 fn with_hook(body: Body, hook: Arc<dyn Fn(&Context) + Send + Sync>) -> Body {
     let on_thread = |body: ThreadBody, hook: Arc<dyn Fn(&Context) + Send + Sync>| -> ThreadBody {
-        Arc::new(move |json, ctx| {
+        Arc::new(move |input, ctx| {
             hook(&ctx);
-            body(json, ctx)
+            body(input, ctx)
         })
     };
     match body {
-        Body::Async(body) => Body::Async(Arc::new(move |json, ctx| {
+        Body::Async(body) => Body::Async(Arc::new(move |input, ctx| {
             hook(&ctx);
-            body(json, ctx)
+            body(input, ctx)
         })),
         Body::Blocking(body) => Body::Blocking(on_thread(body, hook)),
         Body::Cpu(body) => Body::Cpu(on_thread(body, hook)),
     }
 }
 
-fn decode<I: DeserializeOwned>(json: &str) -> Result<I, BadInput> {
+/// Decodes the input of a run.
+pub(super) fn decode_input<I: DeserializeOwned>(input: &AttemptInput) -> Result<I, String> {
+    decode(&input.input).map_err(|bad| format!("input {bad}"))
+}
+
+/// Decodes JSON. The error names the field that does not fit.
+pub(super) fn decode<I: DeserializeOwned>(json: &str) -> Result<I, BadInput> {
     let mut reader = serde_json::Deserializer::from_str(json);
     serde_path_to_error::deserialize(&mut reader)
         .map_err(|e| BadInput::new(e.path().to_string(), e.into_inner().to_string()))
@@ -260,8 +317,8 @@ fn complete<T: Payload>(json: &str) -> Result<String, BadInput> {
 }
 
 /// Returns the failure for an invalid input. It is not retried, since the same input would fail every time.
-fn undecodable_input(bad: &BadInput) -> Outcome {
-    Outcome::fatal("BadInput", &format!("input {bad}"))
+fn undecodable(cause: &str) -> Outcome {
+    Outcome::fatal("BadInput", cause)
 }
 
 fn into_outcome<O: Payload>(result: Result<O, TaskError>) -> Outcome {
@@ -276,8 +333,9 @@ fn into_outcome<O: Payload>(result: Result<O, TaskError>) -> Outcome {
             Err(e) => Outcome::fatal("BadOutput", &format!("the task's output cannot be written as JSON: {e}")),
         },
         Err(error) => match error.retry() {
-            Retry::Allowed => Outcome::Failed { error: error.report(), may_retry: true },
-            Retry::Never => Outcome::Failed { error: error.report(), may_retry: false },
+            Retry::Allowed => Outcome::Failed { error: error.report(), may_retry: true, retry_after: None },
+            Retry::After(delay) => Outcome::Failed { error: error.report(), may_retry: true, retry_after: Some(delay) },
+            Retry::Never => Outcome::Failed { error: error.report(), may_retry: false, retry_after: None },
             Retry::Cancelled(_) => Outcome::Cancelled,
         },
     }
@@ -305,7 +363,7 @@ mod tests {
     fn run<O: Payload>(input: &str, body: fn(Input, Context) -> Result<O, TaskError>) -> Outcome {
         let task = Stub::new("t").blocking_task(body).erase();
         let Body::Blocking(body) = task.body() else { panic!("kind") };
-        body(input.to_owned(), Context::new(RunInfo::default()).0)
+        body(AttemptInput::new(input), Context::new(RunInfo::default()).0)
     }
 
     #[test]
@@ -313,7 +371,10 @@ mod tests {
         assert_eq!(run("{}", |_, _| Ok(())), Outcome::Completed("{}".into()));
         assert_eq!(run("{}", |_, _| Ok(Nested { count: 1 })), Outcome::Completed(r#"{"count":1}"#.into()));
         let array = run("{}", |_, _| Ok(vec![1]));
-        assert!(matches!(&array, Outcome::Failed { error, may_retry: false } if error.contains("array")), "{array:?}");
+        assert!(
+            matches!(&array, Outcome::Failed { error, may_retry: false, .. } if error.contains("array")),
+            "{array:?}"
+        );
         let nul = run("{}", |_, _| Ok(std::collections::BTreeMap::from([("k", "\0")]).len()));
         assert!(matches!(nul, Outcome::Failed { may_retry: false, .. }));
     }
@@ -334,14 +395,14 @@ mod tests {
             .before(move |ctx| in_hook.lock().unwrap().push(format!("hook {}", ctx.retry_count())));
         assert_eq!(task.names().collect::<Vec<_>>(), ["v"]);
         let Body::Cpu(body) = task.body() else { panic!("kind") };
-        body("{}".to_owned(), Context::new(RunInfo { retry_count: 3, ..RunInfo::default() }).0);
+        body(AttemptInput::new("{}"), Context::new(RunInfo { retry_count: 3, ..RunInfo::default() }).0);
         assert_eq!(*calls.lock().unwrap(), ["hook 3", "body 3"]);
     }
 
     #[test]
     fn undecodable_field_is_named_and_fatal() {
         let outcome = run(r#"{"n":{"count":"x"}}"#, |_, _| Ok(()));
-        let Outcome::Failed { error, may_retry: false } = outcome else { panic!("{outcome:?}") };
+        let Outcome::Failed { error, may_retry: false, .. } = outcome else { panic!("{outcome:?}") };
         assert!(error.starts_with("BadInput: input field `n.count`:"), "{error}");
     }
 

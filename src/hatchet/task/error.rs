@@ -1,6 +1,6 @@
 //! Failures of a task, and which of them may be retried.
 
-use std::{any::type_name, error::Error, fmt};
+use std::{any::type_name, error::Error, fmt, time::Duration};
 
 use super::cancel::CancelReason;
 use crate::hatchet::wire::failure_text;
@@ -10,7 +10,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// The failure of a task.
 ///
 /// `?` converts any error into a failure that may be retried, as often as the task's [`retries`](super::Task::retries)
-/// allow. [`TaskError::fatal`] returns a failure that is never retried.
+/// allow. [`TaskError::fatal`] returns a failure that is never retried, [`TaskError::retry_after`] a failure with a delay
+/// before its retry.
 ///
 /// ```
 /// use hatchet_quickstart::prelude::*;
@@ -36,6 +37,8 @@ pub struct TaskError {
 pub enum Retry {
     /// The attempt is retried as often as the task's `retries` allow.
     Allowed,
+    /// As often as the task's `retries` allow, each after this delay instead of the task's backoff.
+    After(Duration),
     /// Never: the run fails now.
     Never,
     /// The body stopped because it was cancelled; no failure is reported.
@@ -72,6 +75,22 @@ impl TaskError {
     /// same way.
     pub fn fatal<E: Into<BoxError>>(error: E) -> Self {
         Self { retry: Retry::Never, ..Self::new(error) }
+    }
+
+    /// Returns a failure that may be retried after a delay, which replaces the task's backoff. The retry counts against
+    /// the task's `retries`. The delay is rounded up to milliseconds. Engine v0.111.0 and later; an earlier engine
+    /// applies the backoff.
+    ///
+    /// ```
+    /// # use hatchet_quickstart::prelude::*;
+    /// # use std::time::Duration;
+    /// fn too_many_requests(wait: Duration) -> TaskError {
+    ///     TaskError::retry_after("the API is at its limit", wait)
+    /// }
+    /// assert_eq!(too_many_requests(Duration::from_secs(30)).retry(), Retry::After(Duration::from_secs(30)));
+    /// ```
+    pub fn retry_after<E: Into<BoxError>>(error: E, delay: Duration) -> Self {
+        Self { retry: Retry::After(delay), ..Self::new(error) }
     }
 
     /// Returns the error of a body that stops because it was cancelled, as

@@ -1,10 +1,13 @@
 //! A task with its types.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use futures_util::future::BoxFuture;
 
-use super::{Backoff, Context, Idempotency, IdempotencyMethod, Kind, Payload, Priority, Stub, TaskError, TaskOptions};
+use super::{
+    Context, Kind, Payload, Stub, TaskError, TaskOptions, WorkflowOptions,
+    options::{impl_task_options, impl_workflow_options},
+};
 
 /// A task: a [`Stub`], a body, and the options that its runs have by default.
 ///
@@ -15,8 +18,8 @@ use super::{Backoff, Context, Idempotency, IdempotencyMethod, Kind, Payload, Pri
 pub struct Task<I, O> {
     pub(super) stub: Stub<I, O>,
     pub(super) aliases: Vec<String>,
-    pub(super) description: String,
     pub(super) options: TaskOptions,
+    pub(super) workflow_options: WorkflowOptions,
     pub(super) body: Body<I, O>,
 }
 
@@ -62,7 +65,18 @@ impl<I: Payload, O: Payload> Stub<I, O> {
 
 impl<I, O> Task<I, O> {
     fn new(stub: Stub<I, O>, body: Body<I, O>) -> Self {
-        Self { stub, aliases: Vec::new(), description: String::new(), options: TaskOptions::default(), body }
+        let (options, workflow_options) = Default::default();
+        Self { stub, aliases: Vec::new(), options, workflow_options, body }
+    }
+
+    fn with_task_options(mut self, change: impl FnOnce(&mut TaskOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    fn with_workflow_options(mut self, change: impl FnOnce(&mut WorkflowOptions)) -> Self {
+        change(&mut self.workflow_options);
+        self
     }
 
     /// Registers the task under an additional name. Each name is a separate workflow in the engine.
@@ -71,52 +85,7 @@ impl<I, O> Task<I, O> {
         self
     }
 
-    /// Sets a description of one sentence, for the dashboard and for `runner --list-tasks`. Default empty.
-    pub fn description(mut self, text: impl Into<String>) -> Self {
-        self.description = text.into();
-        self
-    }
-
-    /// Retries a failed attempt up to this many times. Default 0, at most 2,147,483,647.
-    pub fn retries(mut self, retries: u32) -> Self {
-        self.options.retries = retries;
-        self
-    }
-
-    /// Delays a retry by `factor` to the power of the retry's number, in seconds, and at most by `max`. By default a
-    /// retry starts immediately.
-    ///
-    /// `factor` is 1 to 1,000; `max` is 1 s to 86,400 s (a day) in whole seconds.
-    pub fn backoff(mut self, factor: f32, max: Duration) -> Self {
-        self.options.backoff = Some(Backoff { factor, max });
-        self
-    }
-
-    /// Limits the time of an attempt, from its assignment to a worker on. Default 60 s; 1 ms to 2,562,047 h.
-    pub fn execution_timeout(mut self, timeout: Duration) -> Self {
-        self.options.execution_timeout = timeout;
-        self
-    }
-
-    /// Limits the time that an attempt waits for a worker. Afterwards the engine cancels the run. Default 5 minutes;
-    /// 1 ms to 2,562,047 h.
-    pub fn schedule_timeout(mut self, timeout: Duration) -> Self {
-        self.options.schedule_timeout = timeout;
-        self
-    }
-
-    /// Sets the priority of runs whose caller does not set one. Default [`Priority::Low`].
-    pub fn default_priority(mut self, priority: Priority) -> Self {
-        self.options.default_priority = priority;
-        self
-    }
-
-    /// Refuses a second run with the same key, the result of a CEL expression over the run's input and metadata; see
-    /// [`Idempotency`]. By default no run is refused.
-    pub fn idempotency(mut self, expression: impl Into<String>, ttl: Duration, method: IdempotencyMethod) -> Self {
-        self.options.idempotency = Some(Idempotency { expression: expression.into(), ttl, method });
-        self
-    }
+    impl_task_options!();
 
     /// Returns the task's name and types, with which a caller runs it.
     pub fn stub(&self) -> &Stub<I, O> {
@@ -128,9 +97,14 @@ impl<I, O> Task<I, O> {
         self.stub.name()
     }
 
-    /// Returns the task's options.
+    /// Returns the options of the task's attempts.
     pub fn options(&self) -> &TaskOptions {
         &self.options
+    }
+
+    /// Returns the options of the task's runs.
+    pub fn workflow_options(&self) -> &WorkflowOptions {
+        &self.workflow_options
     }
 
     /// Returns the kind of the body.
@@ -145,6 +119,10 @@ impl<I, O> Task<I, O> {
     pub(in crate::hatchet) fn body(&self) -> &Body<I, O> {
         &self.body
     }
+}
+
+impl<I: Payload, O> Task<I, O> {
+    impl_workflow_options!(I);
 }
 
 impl<I, O> Clone for Body<I, O> {
@@ -162,8 +140,8 @@ impl<I, O> Clone for Task<I, O> {
         Self {
             stub: self.stub.clone(),
             aliases: self.aliases.clone(),
-            description: self.description.clone(),
             options: self.options.clone(),
+            workflow_options: self.workflow_options.clone(),
             body: self.body.clone(),
         }
     }
@@ -176,6 +154,7 @@ impl<I, O> fmt::Debug for Task<I, O> {
             .field("aliases", &self.aliases)
             .field("kind", &self.kind())
             .field("options", &self.options)
+            .field("workflow_options", &self.workflow_options)
             .finish_non_exhaustive()
     }
 }

@@ -1,23 +1,29 @@
-//! Limits of names and options, checked before a task is registered.
+//! Limits of names and options, checked before a task or workflow is registered.
 //!
 //! An engine refuses the same values, some of them with INTERNAL and without the name of the field. The check before
-//! the registration has the same error for typed tasks, aliases and keyed copies.
+//! the registration has the same error for typed tasks, aliases and keyed copies. CEL expressions are compiled by the
+//! engine only.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
-use super::ErasedTask;
-use crate::hatchet::wire::readable_duration;
+use super::{Concurrency, ErasedTask, MaxRuns, RateLimit, RateLimitKey, RateLimitValue, TaskOptions, WorkflowOptions};
+use crate::hatchet::wire::{check_object, readable_duration};
 
 /// Maximum duration that an engine accepts: that of Go, 2^63 - 1 nanoseconds, rounded down to hours.
-const MAX_DURATION: Duration = Duration::from_secs(2_562_047 * 3600);
-const MIN_DURATION: Duration = Duration::from_millis(1);
+pub(super) const MAX_DURATION: Duration = Duration::from_secs(2_562_047 * 3600);
+pub(super) const MIN_DURATION: Duration = Duration::from_millis(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
+const CEL_RULE: &str = "use a CEL expression whose result is a string";
+const NAME_RULE: &str = "use letters, digits, `.`, `-` and `_` only";
+/// Limit of 32-bit numbers on the wire.
+const NUMBER_RULE: &str = "1 to 2147483647";
 
-/// A name or option that an engine would refuse. The message contains the task, the field, the value and the rule.
+/// A name or option that an engine would refuse. The message contains the task or workflow, the field, the value and the
+/// rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("task \"{task}\": invalid {field} \"{value}\": {rule}")]
+#[error("{subject}: invalid {field} \"{value}\": {rule}")]
 pub struct InvalidTask {
-    task: String,
+    subject: String,
     field: &'static str,
     value: String,
     rule: &'static str,
@@ -30,6 +36,151 @@ impl InvalidTask {
     }
 }
 
+/// The task or workflow whose fields are checked.
+pub(super) struct Subject(String);
+
+impl Subject {
+    pub(super) fn task(name: &str) -> Self {
+        Self(format!("task \"{}\"", shorten(name)))
+    }
+
+    pub(super) fn workflow(name: &str) -> Self {
+        Self(format!("workflow \"{}\"", shorten(name)))
+    }
+
+    /// Returns the error for a field of the subject.
+    pub(super) fn invalid<T>(
+        &self,
+        field: &'static str,
+        value: &dyn fmt::Display,
+        rule: &'static str,
+    ) -> Result<T, InvalidTask> {
+        Err(InvalidTask { subject: self.0.clone(), field, value: shorten(&value.to_string()), rule })
+    }
+
+    pub(super) fn check_name(&self, name: &str) -> Result<(), InvalidTask> {
+        if is_name(name) { Ok(()) } else { self.invalid("name", &name, NAME_RULE) }
+    }
+
+    pub(super) fn check_text(&self, field: &'static str, text: &str, rule: &'static str) -> Result<(), InvalidTask> {
+        if text.trim().is_empty() { self.invalid(field, &text, rule) } else { Ok(()) }
+    }
+
+    pub(super) fn check_duration(&self, field: &'static str, duration: Duration) -> Result<(), InvalidTask> {
+        if (MIN_DURATION..=MAX_DURATION).contains(&duration) {
+            Ok(())
+        } else {
+            self.invalid(field, &readable_duration(duration), "1ms to 2562047h")
+        }
+    }
+
+    fn check_number(&self, field: &'static str, number: u32) -> Result<(), InvalidTask> {
+        if number >= 1 && i32::try_from(number).is_ok() { Ok(()) } else { self.invalid(field, &number, NUMBER_RULE) }
+    }
+
+    fn check_json(&self, field: &'static str, json: &Result<String, String>) -> Result<(), InvalidTask> {
+        match json {
+            Ok(json) if check_object(json).is_ok() => Ok(()),
+            Ok(json) => self.invalid(field, json, "use a value whose JSON form is an object without NUL"),
+            Err(cause) => self.invalid(field, cause, "the value cannot be written as JSON"),
+        }
+    }
+
+    fn check_concurrency(&self, limit: &Concurrency) -> Result<(), InvalidTask> {
+        self.check_text("concurrency expression", &limit.expression, CEL_RULE)?;
+        match &limit.max_runs {
+            MaxRuns::Fixed(number) => self.check_number("concurrency max_runs", *number)?,
+            MaxRuns::Expression(expression) => {
+                let rule = "use a CEL expression whose result is a number";
+                self.check_text("concurrency max_runs", expression, rule)?;
+            }
+        }
+        let Some(name) = &limit.shared_name else { return Ok(()) };
+        self.check_text("concurrency name", name, "use a text that is not empty")
+    }
+
+    fn check_rate_limit(&self, limit: &RateLimit) -> Result<(), InvalidTask> {
+        match &limit.key {
+            RateLimitKey::Static(key) => self.check_text("rate limit key", key, "use a text that is not empty")?,
+            RateLimitKey::Dynamic { expression, limit, window: _ } => {
+                self.check_text("rate limit key", expression, CEL_RULE)?;
+                self.check_value("rate limit limit", limit)?;
+            }
+        }
+        self.check_value("rate limit units", &limit.units)
+    }
+
+    fn check_value(&self, field: &'static str, value: &RateLimitValue) -> Result<(), InvalidTask> {
+        match value {
+            RateLimitValue::Fixed(number) => self.check_number(field, *number),
+            RateLimitValue::Expression(expression) => {
+                self.check_text(field, expression, "use a CEL expression whose result is a number")
+            }
+        }
+    }
+
+    pub(super) fn check_task_options(&self, options: &TaskOptions) -> Result<(), InvalidTask> {
+        if i32::try_from(options.retries).is_err() {
+            return self.invalid("retries", &options.retries, "at most 2147483647");
+        }
+        if let Some(backoff) = options.backoff {
+            if !(1.0..=1000.0).contains(&backoff.factor) {
+                return self.invalid("backoff factor", &backoff.factor, "1 to 1000");
+            }
+            let is_whole = backoff.max.subsec_nanos() == 0;
+            if !is_whole || backoff.max.is_zero() || backoff.max > MAX_BACKOFF {
+                let max = readable_duration(backoff.max);
+                return self.invalid("backoff max", &max, "1s to 86400s in whole seconds");
+            }
+        }
+        self.check_duration("execution timeout", options.execution_timeout)?;
+        self.check_duration("schedule timeout", options.schedule_timeout)?;
+        options.concurrency.iter().try_for_each(|limit| self.check_concurrency(limit))?;
+        options.rate_limits.iter().try_for_each(|limit| self.check_rate_limit(limit))?;
+        for label in &options.desired_labels {
+            self.check_text("desired label", &label.key, "use a key that is not empty")?;
+        }
+        self.check_number("slots", options.slots)
+    }
+
+    pub(super) fn check_workflow_options(&self, options: &WorkflowOptions) -> Result<(), InvalidTask> {
+        if let Some(idempotency) = &options.idempotency {
+            self.check_text("idempotency expression", &idempotency.expression, CEL_RULE)?;
+            self.check_duration("idempotency ttl", idempotency.ttl)?;
+        }
+        options.concurrency.iter().try_for_each(|limit| self.check_concurrency(limit))?;
+        for key in &options.events {
+            self.check_text("event", key, "use a key that is not empty")?;
+        }
+        for filter in &options.default_filters {
+            let rule = "use a CEL expression whose result is a boolean";
+            self.check_text("default filter expression", &filter.expression, rule)?;
+            self.check_text("default filter scope", &filter.scope, "use a text that is not empty")?;
+            filter.payload.iter().try_for_each(|json| self.check_json("default filter payload", json))?;
+        }
+        for cron in &options.crons {
+            if !is_cron(cron) {
+                return self.invalid("cron", cron, "use five fields, six with seconds first, or a name such as @daily");
+            }
+        }
+        options.cron_input.iter().try_for_each(|json| self.check_json("cron input", json))
+    }
+}
+
+/// Whether the number of fields is that of a cron expression. The engine checks the fields.
+fn is_cron(text: &str) -> bool {
+    let mut fields = text.split_whitespace().peekable();
+    let _zone = fields.next_if(|field| field.starts_with("TZ=") || field.starts_with("CRON_TZ="));
+    match fields.peek() {
+        Some(name) if name.starts_with('@') => fields.count() == 1,
+        _ => matches!(fields.count(), 5 | 6),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 impl ErasedTask {
     /// Checks names and options against the limits of an engine, as a worker does before it registers the task.
     ///
@@ -37,72 +188,11 @@ impl ErasedTask {
     ///
     /// [`InvalidTask`] with the first field that an engine would refuse.
     pub fn validate(&self) -> Result<(), InvalidTask> {
-        validate(self)
+        let subject = Subject::task(self.name());
+        self.names().try_for_each(|name| subject.check_name(name))?;
+        subject.check_task_options(self.options())?;
+        subject.check_workflow_options(self.workflow_options())
     }
-}
-
-fn validate(task: &ErasedTask) -> Result<(), InvalidTask> {
-    let invalid = |field, value: &dyn fmt::Display, rule| {
-        let shorten = |text: &str| text.chars().take(200).collect();
-        Err(InvalidTask { task: shorten(task.name()), field, value: shorten(&value.to_string()), rule })
-    };
-    for name in task.names() {
-        if !is_name(name) {
-            return invalid("name", &name, "use letters, digits, `.`, `-` and `_` only");
-        }
-    }
-    let options = task.options();
-    if i32::try_from(options.retries).is_err() {
-        return invalid("retries", &options.retries, "at most 2147483647");
-    }
-    if let Some(backoff) = options.backoff {
-        if !(1.0..=1000.0).contains(&backoff.factor) {
-            return invalid("backoff factor", &backoff.factor, "1 to 1000");
-        }
-        let is_whole = backoff.max.subsec_nanos() == 0;
-        if !is_whole || backoff.max.is_zero() || backoff.max > MAX_BACKOFF {
-            return invalid("backoff max", &readable_duration(backoff.max), "1s to 86400s in whole seconds");
-        }
-    }
-    for (field, timeout) in
-        [("execution timeout", options.execution_timeout), ("schedule timeout", options.schedule_timeout)]
-    {
-        if !(MIN_DURATION..=MAX_DURATION).contains(&timeout) {
-            return invalid(field, &readable_duration(timeout), "1ms to 2562047h");
-        }
-    }
-    if let Some(idempotency) = &options.idempotency {
-        if idempotency.expression.trim().is_empty() {
-            return invalid(
-                "idempotency expression",
-                &idempotency.expression,
-                "use a CEL expression whose result is a string",
-            );
-        }
-        if !(MIN_DURATION..=MAX_DURATION).contains(&idempotency.ttl) {
-            return invalid("idempotency ttl", &readable_duration(idempotency.ttl), "1ms to 2562047h");
-        }
-    }
-    Ok(())
-}
-
-/// Checks each task of a worker, and that no two tasks share a name. Engines ignore the case of names.
-pub(in crate::hatchet) fn validate_all(tasks: &[ErasedTask]) -> Result<(), InvalidTask> {
-    let mut seen = BTreeSet::new();
-    for task in tasks {
-        task.validate()?;
-        for name in task.names() {
-            if !seen.insert(name.to_lowercase()) {
-                return Err(InvalidTask {
-                    task: task.name().to_owned(),
-                    field: "name",
-                    value: name.to_owned(),
-                    rule: "another task has this name (case does not count): rename one",
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Whether an engine accepts this as the name of a workflow, task or worker.
@@ -113,7 +203,7 @@ pub(in crate::hatchet) fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hatchet::task::{IdempotencyMethod, Stub, Task};
+    use crate::hatchet::task::{DefaultFilter, DesiredLabel, IdempotencyMethod, Stub, Task, Window};
 
     type Empty = serde_json::Map<String, serde_json::Value>;
 
@@ -143,10 +233,30 @@ mod tests {
             (t().schedule_timeout(Duration::from_nanos(1)), "schedule timeout"),
             (t().idempotency(" ", second, IdempotencyMethod::Ttl), "idempotency expression"),
             (t().idempotency("'k'", Duration::ZERO, IdempotencyMethod::Ttl), "idempotency ttl"),
+            (t().concurrency(Concurrency::per("")), "concurrency expression"),
+            (t().concurrency(Concurrency::total(0)), "concurrency max_runs"),
+            (t().concurrency(Concurrency::per("'k'").max_runs_by(" ")), "concurrency max_runs"),
+            (t().concurrency(Concurrency::per("'k'").shared("")), "concurrency name"),
+            (t().rate_limit(RateLimit::of("")), "rate limit key"),
+            (t().rate_limit(RateLimit::of("k").units(0)), "rate limit units"),
+            (t().rate_limit(RateLimit::of("k").units("")), "rate limit units"),
+            (t().rate_limit(RateLimit::per("", 1, Window::Day)), "rate limit key"),
+            (t().rate_limit(RateLimit::per("'k'", 0, Window::Day)), "rate limit limit"),
+            (t().desired_label(DesiredLabel::new("", 1)), "desired label"),
+            (t().slots(0), "slots"),
+            (t().on_event(""), "event"),
+            (t().default_filter(DefaultFilter::new("", "s")), "default filter expression"),
+            (t().default_filter(DefaultFilter::new("true", "")), "default filter scope"),
+            (t().default_filter(DefaultFilter::new("true", "s").payload(&[1])), "default filter payload"),
+            (t().on_cron(""), "cron"),
+            (t().on_cron("* * *"), "cron"),
+            (t().on_cron("@daily 3"), "cron"),
         ] {
             let error = task.erase().validate().unwrap_err();
             assert_eq!(error.field(), field, "{error}");
         }
+        let error = Stub::<[u8; 1], Empty>::new("t").blocking_task(|_, _| Ok(Empty::new())).on_cron("@daily");
+        assert_eq!(error.cron_input(&[1]).erase().validate().unwrap_err().field(), "cron input");
     }
 
     #[test]
@@ -155,17 +265,13 @@ mod tests {
             .retries(2_147_483_647)
             .backoff(1.0, MAX_BACKOFF)
             .execution_timeout(MAX_DURATION)
-            .schedule_timeout(MIN_DURATION);
+            .schedule_timeout(MIN_DURATION)
+            .on_cron("* * * * *")
+            .on_cron("TZ=Europe/Berlin 0 0 3 * * *")
+            .on_cron("@daily")
+            .cron_input(&Empty::new())
+            .slots(2_147_483_647);
         assert_eq!(task.erase().validate(), Ok(()));
         assert_eq!(named("t").backoff(1000.0, Duration::from_secs(1)).erase().validate(), Ok(()));
-    }
-
-    #[test]
-    fn duplicate_name_is_refused_regardless_of_case() {
-        let duplicate = validate_all(&[named("a").erase(), named("b").alias("A").erase()]).unwrap_err();
-        assert_eq!(
-            duplicate.to_string(),
-            "task \"b\": invalid name \"A\": another task has this name (case does not count): rename one"
-        );
     }
 }

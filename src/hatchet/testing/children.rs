@@ -94,7 +94,7 @@ impl ChildRunner for RecordedChildren {
         Box::pin(std::future::ready(runs))
     }
 
-    fn outcome(&self, child: RunId) -> BoxFuture<'static, Result<ChildOutcome, ChildError>> {
+    fn outcome(&self, child: RunId, _: Option<&'static str>) -> BoxFuture<'static, Result<ChildOutcome, ChildError>> {
         let outcome = self.lock().outcomes.get(&child).cloned();
         let outcome = outcome.ok_or_else(|| ChildError::invalid(format!("no child run {child} was started")));
         Box::pin(std::future::ready(outcome))

@@ -11,7 +11,7 @@ use crate::{
     engine::VirtualEngine,
     hatchet::{
         client::{Client, ClientConfig, Sources},
-        task::{ErasedTask, Stub},
+        task::{ErasedWorkflow, Stub},
         worker::{RunningWorker, Worker},
     },
 };
@@ -73,7 +73,7 @@ impl TestEngine {
     }
 
     /// Starts a worker for these tasks, and waits until it receives work.
-    pub async fn work(&mut self, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) {
+    pub async fn work(&mut self, tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>) {
         let worker = Worker::new(&self.client).name("test-worker").register_all(tasks).grace(Duration::ZERO);
         let started = async {
             let mut worker = worker.start()?;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::hatchet::{
     client::Client,
-    task::{AttemptReport, Context, ErasedTask, Hooks, is_name, validate_all},
+    task::{AttemptReport, Context, ErasedWorkflow, Hooks, LabelValue, is_name, validate_all},
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
@@ -37,7 +37,7 @@ use crate::hatchet::{
 pub struct Worker {
     config: ClientConfig,
     options: WorkerOptions,
-    tasks: Vec<ErasedTask>,
+    workflows: Vec<ErasedWorkflow>,
     hooks: Hooks,
     health: Option<TcpListener>,
 }
@@ -49,18 +49,25 @@ impl Worker {
     /// heartbeats.
     pub fn new(client: &Client) -> Self {
         let config = ClientConfig::clone(&client.config());
-        Self { config, options: WorkerOptions::default(), tasks: Vec::new(), hooks: Hooks::default(), health: None }
+        Self { config, options: WorkerOptions::default(), workflows: Vec::new(), hooks: Hooks::default(), health: None }
     }
 
-    /// Adds a task.
-    pub fn register(mut self, task: impl Into<ErasedTask>) -> Self {
-        self.tasks.push(task.into());
+    /// Adds a task or workflow.
+    pub fn register(mut self, workflow: impl Into<ErasedWorkflow>) -> Self {
+        self.workflows.push(workflow.into());
         self
     }
 
-    /// Adds several tasks.
-    pub fn register_all(mut self, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> Self {
-        self.tasks.extend(tasks.into_iter().map(Into::into));
+    /// Adds several tasks or workflows.
+    pub fn register_all(mut self, workflows: impl IntoIterator<Item = impl Into<ErasedWorkflow>>) -> Self {
+        self.workflows.extend(workflows.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a label to [`WorkerOptions::labels`], by which tasks choose their workers (see
+    /// [`DesiredLabel`](crate::hatchet::task::DesiredLabel)). Replaces an earlier value for the key. Default: none.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<LabelValue>) -> Self {
+        self.options.labels.insert(key.into(), value.into());
         self
     }
 
@@ -166,14 +173,15 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the call is made outside a tokio runtime, the worker has no task, two tasks share a name, or
-    /// an engine would refuse the value of a name or option (see [`ErasedTask::validate`]).
+    /// [`ErrorKind::Config`] if the call is made outside a tokio runtime, the worker has no task, two tasks share a name, a
+    /// task takes more slots than the worker has, or an engine would refuse the value of a name, label or option (see
+    /// [`ErasedWorkflow::validate`]).
     pub fn start(self) -> Result<RunningWorker, ClientError> {
         let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
-        if self.tasks.is_empty() {
+        if self.workflows.is_empty() {
             return Err(config_error("starting the worker failed: it has no task. Register one".to_owned()));
         }
-        validate_all(&self.tasks).map_err(|invalid| config_error(invalid.to_string()))?;
+        validate_all(&self.workflows).map_err(|invalid| config_error(invalid.to_string()))?;
         let name = self.config.namespaced(&self.options.name);
         if !is_name(&name) {
             return Err(config_error(format!(
@@ -185,7 +193,18 @@ impl Worker {
                 return Err(config_error(format!("invalid {field} \"0\": use at least 1")));
             }
         }
-        let Self { config, options, tasks, hooks, health } = self;
-        lifecycle::start(Setup { config, options, tasks, hooks, health })
+        for task in self.workflows.iter().flat_map(ErasedWorkflow::tasks) {
+            let slots = if task.slot_pool() == "cpu" { self.options.cpu_threads } else { self.options.slots };
+            if task.options().slots as usize > slots {
+                let (name, needed) = (task.qualified_name(), task.options().slots);
+                let rule = format!("the worker has {slots} for it");
+                return Err(config_error(format!("task \"{name}\": invalid slots \"{needed}\": {rule}")));
+            }
+        }
+        if self.options.labels.keys().any(|key| key.trim().is_empty()) {
+            return Err(config_error("invalid label \"\": use a key that is not empty".to_owned()));
+        }
+        let Self { config, options, workflows, hooks, health } = self;
+        lifecycle::start(Setup { config, options, workflows, hooks, health })
     }
 }

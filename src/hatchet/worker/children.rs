@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use serde_json::value::RawValue;
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::hatchet::{
-    client::{Client, Parent, TriggerOptions},
+    client::{Client, Parent, RunError, TriggerOptions},
     task::{ChildError, ChildOutcome, ChildRequest, ChildRunner, RunInfo},
     transport::ClientError,
     wire::{RunId, RunStatus},
@@ -65,12 +66,22 @@ impl ChildRunner for ClientChildren {
         })
     }
 
-    fn outcome(&self, child: RunId) -> BoxFuture<'static, Result<ChildOutcome, ChildError>> {
+    fn outcome(
+        &self,
+        child: RunId,
+        output_task: Option<&'static str>,
+    ) -> BoxFuture<'static, Result<ChildOutcome, ChildError>> {
         let run = self.client.triggered_run::<()>(child);
         Box::pin(async move {
             let outcome = run.outcome().await.map_err(ChildError::call)?;
             Ok(match outcome.status {
-                RunStatus::Completed => ChildOutcome::Completed(outcome.output.unwrap_or_else(|| "{}".to_owned())),
+                RunStatus::Completed => {
+                    let output: Result<Box<RawValue>, RunError> = match output_task {
+                        Some(task) => outcome.output_of(task),
+                        None => outcome.output(),
+                    };
+                    ChildOutcome::Completed(output.map_err(ChildError::call)?.get().to_owned())
+                }
                 RunStatus::Cancelled => ChildOutcome::Cancelled(outcome.error),
                 RunStatus::Failed
                 | RunStatus::Queued

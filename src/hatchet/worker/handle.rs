@@ -8,9 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     drain::DrainOutcome,
     health::{Counters, WorkerStats},
+    labels::LabelStore,
     state::{Registration, WorkerState},
 };
-use crate::hatchet::transport::{ClientError, ErrorKind};
+use crate::hatchet::{
+    task::LabelValue,
+    transport::{ClientError, ErrorKind},
+};
 
 /// A started worker. Dropping it without [`RunningWorker::stop`] ends the worker immediately and loses the outcomes of
 /// running attempts.
@@ -19,6 +23,7 @@ use crate::hatchet::transport::{ClientError, ErrorKind};
 pub struct RunningWorker {
     pub(super) state: watch::Receiver<WorkerState>,
     pub(super) counters: Arc<Counters>,
+    pub(super) labels: LabelStore,
     /// Starts the drain.
     pub(super) stop: CancellationToken,
     /// Ends the worker without a drain.
@@ -36,6 +41,21 @@ impl RunningWorker {
     /// Returns the current values of the worker's counters.
     pub fn stats(&self) -> WorkerStats {
         self.counters.snapshot()
+    }
+
+    /// Adds labels to the running worker, or changes their values. Labels are never removed. The engine applies them to
+    /// later assignments; the worker keeps them when it registers again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for an empty key, [`ErrorKind::Engine`] if the worker has ended, and else the error of the
+    /// call: see [`ClientError::kind`]. After an error of the call, the labels apply from the next registration on.
+    pub async fn set_labels(
+        &self,
+        labels: impl IntoIterator<Item = (impl Into<String>, impl Into<LabelValue>)>,
+    ) -> Result<(), ClientError> {
+        let labels = labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        self.labels.change(labels).await
     }
 
     /// Waits until the worker receives work. Returns immediately if it already does.

@@ -22,6 +22,7 @@ use super::{
     drain::{DrainOutcome, drain},
     handle::RunningWorker,
     health::{self, Counters},
+    labels::{Changes, LabelStore},
     options::WorkerOptions,
     session::{self, SessionStates},
     state::WorkerState,
@@ -30,18 +31,18 @@ use super::{
 use crate::hatchet::{
     client::Client,
     system::OsError,
-    task::{CancelReason, ErasedTask, Hooks, Kind},
+    task::{CancelReason, ErasedTask, ErasedWorkflow, Hooks, Kind},
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
 /// Timeout of unsubscribing a worker at the end. A failure has no consequence: the streams are closed in any case.
 const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Settings, tasks and health socket of a worker.
+/// Settings, workflows and health socket of a worker.
 pub(super) struct Setup {
     pub(super) config: ClientConfig,
     pub(super) options: WorkerOptions,
-    pub(super) tasks: Vec<ErasedTask>,
+    pub(super) workflows: Vec<ErasedWorkflow>,
     pub(super) hooks: Hooks,
     /// Serves health checks and metrics.
     pub(super) health: Option<TcpListener>,
@@ -53,7 +54,8 @@ pub(super) fn start(mut setup: Setup) -> Result<RunningWorker, ClientError> {
         ClientError::new(ErrorKind::Config, format!("starting {part} failed: {cause}"))
     };
     let body_runtime = Handle::try_current().map_err(|e| failed("the worker", &e))?;
-    let cpu_pool = if setup.tasks.iter().any(|task| task.kind() == Kind::Cpu) {
+    let tasks: Vec<&ErasedTask> = setup.workflows.iter().flat_map(ErasedWorkflow::tasks).collect();
+    let cpu_pool = if tasks.iter().any(|task| task.kind() == Kind::Cpu) {
         Some(CpuPool::new(setup.options.cpu_threads).map_err(|e| failed("the CPU pool", &e))?)
     } else {
         None
@@ -63,16 +65,18 @@ pub(super) fn start(mut setup: Setup) -> Result<RunningWorker, ClientError> {
         .build()
         .map_err(|e| failed("the runtime of the connection thread", &OsError(&e)))?;
     let (state_sender, state) = watch::channel(WorkerState::Connecting(None));
-    let counters = Arc::new(Counters::new(&setup.tasks, &setup.options, state.clone()));
+    let counters = Arc::new(Counters::new(&tasks, &setup.options, state.clone()));
+    let (labels, label_changes) = LabelStore::new(setup.options.labels.clone());
     let health = setup.health.take();
     let (result_sender, result) = oneshot::channel();
     let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
     let thread = {
         let (counters, stop, abort) = (counters.clone(), stop.clone(), abort.clone());
+        let labels = (labels.clone(), label_changes);
         move || {
             let result = runtime.block_on(async {
                 tokio::select! {
-                    result = run(setup, counters.clone(), body_runtime, cpu_pool, &state_sender, &stop) => result,
+                    result = run(setup, counters.clone(), body_runtime, cpu_pool, labels, &state_sender, &stop) => result,
                     error = serve_health(health, counters) => Err(error),
                     () = abort.cancelled() => Ok(DrainOutcome::default()),
                 }
@@ -86,7 +90,7 @@ pub(super) fn start(mut setup: Setup) -> Result<RunningWorker, ClientError> {
         .name("hatchet-worker".to_owned())
         .spawn(thread)
         .map_err(|e| failed("the connection thread", &OsError(&e)))?;
-    Ok(RunningWorker { state, counters, stop, abort, result: Some(result) })
+    Ok(RunningWorker { state, counters, labels, stop, abort, result: Some(result) })
 }
 
 /// Serves health checks and metrics. Returns only on failure, which ends the worker: probes would report it as dead.
@@ -101,16 +105,18 @@ async fn serve_health(listener: Option<TcpListener>, counters: Arc<Counters>) ->
 
 /// Registers, runs until a stop or a fatal error, and shuts down.
 async fn run(
-    Setup { config, options, tasks, hooks, .. }: Setup,
+    Setup { config, options, workflows, hooks, .. }: Setup,
     counters: Arc<Counters>,
     body_runtime: Handle,
     cpu_pool: Option<CpuPool>,
+    (labels, label_changes): (LabelStore, Changes),
     state: &watch::Sender<WorkerState>,
     stop: &CancellationToken,
 ) -> Result<DrainOutcome, ClientError> {
-    let definitions = session::worker_definitions(&config, &options, &tasks);
+    let definitions = session::worker_definitions(&config, &options, &labels, &workflows);
     let client = Client::new(config)?;
-    let resources = Arc::new(WorkerResources::new(client, &tasks, &options, counters, body_runtime, cpu_pool, hooks)?);
+    let resources =
+        Arc::new(WorkerResources::new(client, &workflows, &options, counters, body_runtime, cpu_pool, hooks)?);
     let _cancel = CancelOnDrop(resources.clone());
     let registration = tokio::select! {
         registration =
@@ -135,6 +141,7 @@ async fn run(
         Some(fatal) = supervisors.next() => return Err(fatal),
         outcome = drained => outcome,
         never = watchdog::run(resources.clone()) => match never {},
+        never = session::send_label_changes(&resources.client, &states, label_changes) => match never {},
     };
     // The supervisors are no longer polled, so they do not reopen the streams, which are closed when this function
     // returns.

@@ -16,6 +16,7 @@
 //! | `run_log` | `tracing` events about the start and the end of each attempt |
 //! | `watchdog` | warns about async bodies that block their thread |
 //! | `health` | counters, health checks and metrics over HTTP |
+//! | `labels` | the labels of the worker, and their changes |
 //! | `state` | [`WorkerState`], the source of readiness |
 //!
 //! No user code runs on the connection thread, so heartbeats, reports and health checks continue while tasks block
@@ -30,6 +31,7 @@ mod children;
 mod drain;
 mod handle;
 mod health;
+mod labels;
 mod lifecycle;
 mod message_size;
 mod name_list;

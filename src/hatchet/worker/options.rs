@@ -1,6 +1,8 @@
 //! Options of a worker.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
+
+use crate::hatchet::task::LabelValue;
 
 /// Options of a worker as one value, for programs that read them from settings. [`Worker`](super::Worker) has a method
 /// for each option.
@@ -15,6 +17,10 @@ pub struct WorkerOptions {
     /// Maximum number of concurrent CPU attempts, and threads of the rayon pool that they share, at least 1. Default:
     /// the number of cores.
     pub cpu_threads: usize,
+    /// Labels, by which tasks choose their workers. Default empty. [`RunningWorker::set_labels`] changes them later.
+    ///
+    /// [`RunningWorker::set_labels`]: super::RunningWorker::set_labels
+    pub labels: BTreeMap<String, LabelValue>,
     /// Time that running attempts have to finish after a stop before they are cancelled. Default 25 s.
     pub grace: Duration,
     /// Time that a body has to end after its cancellation. Afterwards an async body is dropped. A body on a thread is
@@ -35,6 +41,7 @@ impl Default for WorkerOptions {
             name: "hatchet-quickstart".to_owned(),
             slots: 100,
             cpu_threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            labels: BTreeMap::new(),
             grace: Duration::from_secs(25),
             cancel_grace: Duration::from_secs(1),
             wait_for_engine: Duration::ZERO,

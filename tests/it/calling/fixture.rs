@@ -4,7 +4,7 @@ use std::{future::IntoFuture, time::Duration};
 
 use hatchet_quickstart::hatchet::{
     client::Client,
-    task::{ErasedTask, Stub},
+    task::{ErasedWorkflow, Stub},
     worker::{RunningWorker, Worker},
 };
 use serde_json::Value;
@@ -51,7 +51,7 @@ impl Library {
     }
 
     /// Starts a worker for these tasks, and waits until it receives work.
-    pub async fn work(&mut self, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) {
+    pub async fn work(&mut self, tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>) {
         let worker = Worker::new(&self.client)
             .name(self.target.name("worker"))
             .register_all(tasks)

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use hatchet_quickstart::{
     hatchet::{
         client::{ErrorKind, PausedRuns, RunFilter},
+        task::Window,
         wire::RunStatus,
     },
     prelude::*,
@@ -139,5 +140,25 @@ async fn queue_metrics_and_rate_limits_are_read() {
     let rest = library.client.rest().unwrap();
     rest.queue_lengths().await.unwrap();
     assert!(rest.task_stats().await.unwrap().is_object());
-    rest.rate_limits().await.unwrap();
+    let key = library.target.name("api");
+    library.client.put_rate_limit(&key, 7, Window::Minute).await.unwrap();
+    let limits = rest.rate_limits().await.unwrap();
+    let limit = limits.iter().find(|limit| limit.key == key).unwrap();
+    assert_eq!(limit.limit_value, 7);
+}
+
+#[tokio::test]
+async fn invalid_rate_limit_is_refused_with_the_field() {
+    let library = Library::start().await;
+    let client = &library.client;
+    let distant = SystemTime::now() + Duration::from_secs(400_000_000_000);
+    for (error, field) in [
+        (client.put_rate_limit("", 1, Window::Second).await.unwrap_err(), "invalid rate limit key"),
+        (client.put_rate_limit("k", u32::MAX, Window::Second).await.unwrap_err(), "invalid rate limit units"),
+        (client.pause_rate_limit("", None).await.unwrap_err(), "invalid rate limit key"),
+        (client.pause_rate_limit("k", Some(distant)).await.unwrap_err(), "invalid time"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains(field), "{error}");
+    }
 }

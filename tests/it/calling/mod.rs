@@ -7,5 +7,6 @@ mod fixture;
 mod later;
 mod manage;
 mod observe;
+mod run;
 
 use fixture::{Json, Library, json_object, within};

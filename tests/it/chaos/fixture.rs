@@ -12,7 +12,7 @@ use hatchet_quickstart::{
     engine::{Engine, EngineOptions, Timings},
     hatchet::{
         client::{Client, ClientConfig, RunItem, RunOutcome, RunRef, Sources},
-        task::{Context, ErasedTask, Stub, Task},
+        task::{Context, ErasedWorkflow, Stub, Task},
         wire::RunStatus,
         worker::{RunningWorker, Worker, WorkerOptions, WorkerState},
     },
@@ -126,7 +126,10 @@ pub fn options() -> WorkerOptions {
 }
 
 /// Starts a worker and waits until it listens.
-pub async fn worker(config: &ClientConfig, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> RunningWorker {
+pub async fn worker(
+    config: &ClientConfig,
+    tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>,
+) -> RunningWorker {
     let mut worker =
         Worker::new(&Client::new(config.clone()).unwrap()).options(options()).register_all(tasks).start().unwrap();
     within(30, "the worker listens", worker.listening()).await.unwrap();

@@ -7,7 +7,7 @@ use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
         client::{Client, ClientConfig, RunOutcome, RunRef, Sources},
-        task::ErasedTask,
+        task::ErasedWorkflow,
         worker::{RunningWorker, Worker, WorkerOptions},
     },
 };
@@ -44,14 +44,14 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub async fn start(tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> Self {
+    pub async fn start(tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>) -> Self {
         Self::with(options(), &[], tasks).await
     }
 
     pub async fn with(
         options: WorkerOptions,
         settings: &[(&str, &str)],
-        tasks: impl IntoIterator<Item = impl Into<ErasedTask>>,
+        tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>,
     ) -> Self {
         let engine = Engine::start(EngineOptions::default()).await.unwrap();
         let sources = Sources::from_pairs(settings.iter().copied());

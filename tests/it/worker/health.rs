@@ -14,7 +14,7 @@ use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
         client::{Client, ClientConfig, Sources},
-        task::{Context, ErasedTask, Stub, Task, TaskError},
+        task::{Context, ErasedWorkflow, Stub, Task, TaskError},
         worker::{AttemptEnd, RunningWorker, Slots, Worker, WorkerOptions, WorkerState},
     },
 };
@@ -37,7 +37,7 @@ type Json = serde_json::Map<String, Value>;
 fn start(
     config: ClientConfig,
     options: WorkerOptions,
-    tasks: impl IntoIterator<Item = impl Into<ErasedTask>>,
+    tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>,
 ) -> (RunningWorker, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, ErasedTask, LogLevel, Stub, Task, TaskError},
+    task::{Context, ErasedWorkflow, LogLevel, Stub, Task, TaskError},
     wire::{RunId, proto::StepActionEventType},
     worker::{RunningWorker, Worker},
 };
@@ -17,7 +17,7 @@ use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
 
-async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> RunningWorker {
+async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>) -> RunningWorker {
     let worker =
         Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register_all(tasks).start().unwrap();
     fake.until_listening().await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, ErasedTask, Stub},
+    task::{Context, ErasedWorkflow, Stub},
     wire::proto::v1,
     worker::{RunningWorker, Worker, WorkerOptions},
 };
@@ -22,7 +22,7 @@ type Json = serde_json::Map<String, Value>;
 /// Exceeded by every body; the worker's margin is added to it.
 const TIMEOUT: Duration = Duration::from_millis(1);
 
-async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedTask>>) -> RunningWorker {
+async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>) -> RunningWorker {
     let worker =
         Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register_all(tasks).start().unwrap();
     fake.until_listening().await;

@@ -46,6 +46,8 @@ pub struct RunRef<O = Value> {
     trigger: Option<TriggerId>,
     recovered: bool,
     evidence: RunEvidence,
+    /// The task of a workflow whose output is the output of the run.
+    output_task: Option<&'static str>,
     output: PhantomData<fn() -> O>,
 }
 
@@ -63,7 +65,7 @@ impl<O> RunRef<O> {
     /// A run whose id was given.
     pub(super) fn given(client: Client, id: RunId) -> Self {
         let evidence = RunEvidence::given();
-        Self { client, id, trigger: None, recovered: false, evidence, output: PhantomData }
+        Self { client, id, trigger: None, recovered: false, evidence, output_task: None, output: PhantomData }
     }
 
     /// Drops the output type.
@@ -71,14 +73,23 @@ impl<O> RunRef<O> {
         self.with_output()
     }
 
-    /// Adds the output type and the trigger id.
-    pub(in crate::hatchet::client) fn typed<P>(self, trigger: TriggerId) -> RunRef<P> {
-        RunRef { trigger: Some(trigger), ..self.with_output() }
+    /// Adds the output type, the task of a workflow that has the output, and the trigger id.
+    pub(in crate::hatchet::client) fn typed<P>(
+        self,
+        trigger: TriggerId,
+        output_task: Option<&'static str>,
+    ) -> RunRef<P> {
+        RunRef { trigger: Some(trigger), output_task, ..self.with_output() }
+    }
+
+    /// Sets the task of a workflow that has the output.
+    pub(in crate::hatchet::client) fn with_output_task(self, output_task: Option<&'static str>) -> Self {
+        Self { output_task, ..self }
     }
 
     fn with_output<P>(self) -> RunRef<P> {
-        let Self { client, id, trigger, recovered, evidence, output: _ } = self;
-        RunRef { client, id, trigger, recovered, evidence, output: PhantomData }
+        let Self { client, id, trigger, recovered, evidence, output_task, output: _ } = self;
+        RunRef { client, id, trigger, recovered, evidence, output_task, output: PhantomData }
     }
 
     pub(super) fn evidence(&self) -> &RunEvidence {
@@ -181,14 +192,19 @@ impl<O> RunRef<O> {
 }
 
 impl<O: DeserializeOwned> RunRef<O> {
-    /// Waits until the run has finished, and returns its output.
+    /// Waits until the run has finished, and returns its output: of a workflow, that of the task of
+    /// [`Stub::output_of`](crate::hatchet::task::Stub::output_of), or an object of all outputs by task name.
     ///
     /// # Errors
     ///
     /// [`RunError::Failed`], [`RunError::Cancelled`] or [`RunError::Output`] by the outcome of the run, and
     /// [`RunError::Call`] with the errors of [`RunRef::outcome`].
     pub async fn result(&self) -> Result<O, RunError> {
-        self.outcome().await?.output()
+        let outcome = self.outcome().await?;
+        match self.output_task {
+            Some(task) => outcome.output_of(task),
+            None => outcome.output(),
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::hatchet::{
-    client::{Client, RunRef, TRIGGER_KEY},
-    task::{Context, Priority, TRACEPARENT},
+    client::{Client, RunRef, TRIGGER_KEY, desired_label},
+    task::{Context, DesiredLabel, Priority, TRACEPARENT},
     transport::{ClientError, ErrorKind},
     wire::{TriggerId, check_object, proto::v1},
 };
@@ -34,6 +34,8 @@ pub(crate) struct TriggerOptions {
     /// callers that drop the call at that time and would lose the reason. Default: none, five attempts. A bulk trigger has
     /// one deadline for all runs.
     pub(crate) deadline: Option<Instant>,
+    /// Labels that the run wants of its worker. Default: those of the task.
+    pub(crate) desired_labels: Vec<DesiredLabel>,
     /// The attempt that starts the run as its child. Default: none.
     pub(crate) parent: Option<Parent>,
 }
@@ -51,9 +53,12 @@ pub(crate) struct Parent {
 }
 
 impl TriggerOptions {
-    /// Adds the priority and the metadata pairs that these options lack.
+    /// Adds the priority, the labels and the metadata pairs that these options lack.
     pub(in crate::hatchet::client) fn add_defaults(&mut self, defaults: &Self) {
         self.priority = self.priority.or(defaults.priority);
+        if self.desired_labels.is_empty() {
+            self.desired_labels.clone_from(&defaults.desired_labels);
+        }
         for (key, value) in &defaults.additional_metadata {
             self.additional_metadata.entry(key).or_insert_with(|| value.clone());
         }
@@ -96,6 +101,10 @@ impl TriggerRequest {
         let input = serde_json::to_string(input)
             .map_err(|e| invalid(format!("invalid input of {name}: serialization failed: {e}")))?;
         check_object(&input).map_err(|e| invalid(format!("invalid input of {name}: {e}")))?;
+        if let Some(label) = options.desired_labels.iter().find(|label| label.key.trim().is_empty()) {
+            let rule = "use a key that is not empty";
+            return Err(invalid(format!("invalid desired label {:?}: {rule}", label.key)));
+        }
         let trace = if options.additional_metadata.contains_key(TRACEPARENT) { None } else { current_traceparent() };
         let metadata = MetadataWithIds { caller: &options.additional_metadata, trace, ids };
         let metadata = serde_json::to_string(&metadata)
@@ -109,6 +118,11 @@ impl TriggerRequest {
             parent_id: options.parent.as_ref().map(|parent| parent.workflow_run_id.clone()),
             parent_task_run_external_id: options.parent.as_ref().map(|parent| parent.task_run_id.clone()),
             child_index: options.parent.as_ref().map(|parent| parent.index),
+            desired_worker_labels: options
+                .desired_labels
+                .iter()
+                .map(|label| (label.key.clone(), desired_label(label)))
+                .collect(),
             child_key: options.parent.as_ref().and_then(|parent| parent.key.clone()),
             ..Default::default()
         };

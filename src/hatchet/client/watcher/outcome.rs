@@ -1,6 +1,9 @@
 //! The outcome of a finished run.
 
-use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use super::details::RunDetails;
 use crate::hatchet::{
@@ -16,14 +19,17 @@ pub struct RunOutcome {
     pub run: RunId,
     /// [`RunStatus::Completed`], [`RunStatus::Failed`] or [`RunStatus::Cancelled`].
     pub status: RunStatus,
-    /// The output of a completed run, JSON. With several tasks: an object of outputs by task name.
+    /// The output of a completed run, JSON. Of a workflow: an object of outputs by task name.
     pub output: Option<String>,
+    /// Whether [`RunOutcome::output`] is an object of outputs by task name.
+    pub is_by_task: bool,
     /// The error text of a failed run, or the recorded reason of a cancelled one.
     pub error: Option<String>,
 }
 
 impl RunOutcome {
-    /// Deserializes the output of a completed run.
+    /// Deserializes the output of a completed run. In an object of outputs by task name, a skipped task has the output
+    /// `null`.
     ///
     /// # Errors
     ///
@@ -32,14 +38,13 @@ impl RunOutcome {
     pub fn output<T: DeserializeOwned>(&self) -> Result<T, RunError> {
         match self.status {
             RunStatus::Completed => {
-                let mut reader = serde_json::Deserializer::from_str(self.output.as_deref().unwrap_or("{}"));
-                serde_path_to_error::deserialize(&mut reader).map_err(|e| {
-                    let reason = match e.path().to_string().as_str() {
-                        "." => e.inner().to_string(),
-                        path => format!("field `{path}`: {}", e.inner()),
-                    };
-                    RunError::Output { run: self.run, reason }
-                })
+                let json = self.output.as_deref().unwrap_or("{}");
+                if self.is_by_task {
+                    return self.decode(&by_name(outputs_by_task(json).iter().map(|(name, output)| {
+                        (name.as_str(), Some(if is_skipped(output) { "null" } else { output.get() }))
+                    })));
+                }
+                self.decode(json)
             }
             RunStatus::Cancelled => Err(RunError::Cancelled { run: self.run, reason: self.error.clone() }),
             RunStatus::Failed | RunStatus::Queued | RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_) => {
@@ -48,35 +53,91 @@ impl RunOutcome {
         }
     }
 
+    /// Deserializes the output of one task of a completed workflow. A run of a single task has only one output, whatever
+    /// the name. A skipped task has the output `null`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`RunOutcome::output`], and [`RunError::Output`] if the run has no task of this name.
+    pub fn output_of<T: DeserializeOwned>(&self, task: &str) -> Result<T, RunError> {
+        if self.status != RunStatus::Completed || !self.is_by_task {
+            return self.output();
+        }
+        let outputs = outputs_by_task(self.output.as_deref().unwrap_or("{}"));
+        let of_task = |reason: String| RunError::Output { run: self.run, reason: format!("task `{task}`: {reason}") };
+        match outputs.get(&task.to_lowercase()) {
+            Some(output) if is_skipped(output) => serde_json::from_str("null")
+                .map_err(|_| of_task("it was skipped. Use an `Option` as the type".to_owned())),
+            Some(output) => self.decode(output.get()),
+            None => Err(of_task("the run has no task of this name with an output".to_owned())),
+        }
+    }
+
+    fn decode<T: DeserializeOwned>(&self, json: &str) -> Result<T, RunError> {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        serde_path_to_error::deserialize(&mut reader).or_else(|e| {
+            // The output of a unit type.
+            if json == "{}"
+                && let Ok(unit) = serde_json::from_str("null")
+            {
+                return Ok(unit);
+            }
+            let reason = match e.path().to_string().as_str() {
+                "." => e.inner().to_string(),
+                path => format!("field `{path}`: {}", e.inner()),
+            };
+            Err(RunError::Output { run: self.run, reason })
+        })
+    }
+
     /// Reads the outcome from the details of a finished run; `None` for other runs.
     pub(super) fn from_details(run: RunId, details: &RunDetails) -> Option<Self> {
         if !(details.done && details.status.is_final()) {
             return None;
         }
-        let output = match (&details.status, details.tasks.as_slice()) {
-            (RunStatus::Completed, [task]) => task.output.clone(),
-            (RunStatus::Completed, tasks) => {
-                Some(by_name(tasks.iter().map(|task| (task.name.as_str(), task.output.as_deref()))))
+        // The only task of a run has the id of the run. In a workflow of several tasks, one task may be left: others were
+        // cancelled before they existed.
+        let single = match details.tasks.as_slice() {
+            [task] if task.id.parse() == Ok(run) => Some(task),
+            _ => None,
+        };
+        let output = match (&details.status, single) {
+            (RunStatus::Completed, Some(task)) => task.output.clone(),
+            (RunStatus::Completed, None) => {
+                Some(by_name(details.tasks.iter().map(|task| (task.name.as_str(), task.output.as_deref()))))
             }
             _ => None,
         };
+        let is_by_task = output.is_some() && single.is_none();
         let error = details.tasks.iter().find_map(|task| task.error.clone());
-        Some(Self { run, status: details.status, output, error })
+        Some(Self { run, status: details.status, output, is_by_task, error })
     }
 
     /// Reads the outcome from an event of the subscription; `None` if the event is not conclusive.
     ///
     /// The event has no status: a cancelled run looks like a completed one without output. Only a non-empty output or a
-    /// non-empty error of a single task is conclusive; the run's details decide everything else.
+    /// non-empty error of a single task, which has the id of the run, is conclusive; the run's details decide everything
+    /// else.
     pub(super) fn from_event(run: RunId, event: &proto::WorkflowRunEvent) -> Option<Self> {
         let [task] = event.results.as_slice() else { return None };
+        if task.task_run_external_id.parse() != Ok(run) {
+            return None;
+        }
         match (&task.output, &task.error) {
-            (Some(output), None) if !output.is_empty() => {
-                Some(Self { run, status: RunStatus::Completed, output: Some(output.clone()), error: None })
-            }
-            (None, Some(error)) if !error.is_empty() => {
-                Some(Self { run, status: RunStatus::Failed, output: None, error: Some(error.clone()) })
-            }
+            (Some(output), None) if !output.is_empty() => Some(Self {
+                run,
+                status: RunStatus::Completed,
+                output: Some(output.clone()),
+                is_by_task: false,
+                error: None,
+            }),
+            (None, Some(error)) if !error.is_empty() => Some(Self {
+                run,
+                status: RunStatus::Failed,
+                output: None,
+                is_by_task: false,
+                error: Some(error.clone()),
+            }),
             _ => None,
         }
     }
@@ -84,7 +145,64 @@ impl RunOutcome {
 
 /// A JSON object of the tasks' outputs by name.
 fn by_name<'a>(tasks: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> String {
-    let outputs: serde_json::Map<String, serde_json::Value> =
-        tasks.filter_map(|(name, output)| Some((name.to_owned(), serde_json::from_str(output?).ok()?))).collect();
-    serde_json::Value::Object(outputs).to_string()
+    let outputs: BTreeMap<&str, &RawValue> =
+        tasks.filter_map(|(name, output)| Some((name, serde_json::from_str(output?).ok()?))).collect();
+    serde_json::to_string(&outputs).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// The outputs of tasks, from the object of [`by_name`].
+fn outputs_by_task(json: &str) -> BTreeMap<String, Box<RawValue>> {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+/// Whether an output is that of a skipped task, `{"skipped": true}`.
+fn is_skipped(output: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Skipped {
+        #[serde(default)]
+        skipped: bool,
+    }
+
+    let json = output.get();
+    json.contains("\"skipped\"") && serde_json::from_str::<Skipped>(json).is_ok_and(|output| output.skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(output: &str) -> RunOutcome {
+        let (run, status) = (RunId::random(), RunStatus::Completed);
+        RunOutcome { run, status, output: Some(output.to_owned()), is_by_task: true, error: None }
+    }
+
+    /// A run of a single task.
+    fn outcome_of(output: &str) -> RunOutcome {
+        RunOutcome { is_by_task: false, ..outcome(output) }
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Output {
+        n: u32,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Outputs {
+        a: Output,
+        b: Option<Output>,
+    }
+
+    #[test]
+    fn output_of_task_is_read_by_name() {
+        let outcome = outcome(r#"{"a":{"n":1},"b":{"skipped":true}}"#);
+        assert_eq!(outcome.output_of::<Output>("A").unwrap(), Output { n: 1 });
+        assert_eq!(outcome.output_of::<Option<Output>>("b").unwrap(), None);
+        assert_eq!(outcome.output::<Outputs>().unwrap(), Outputs { a: Output { n: 1 }, b: None });
+        assert_eq!(outcome_of("{}").output_of::<serde_json::Value>("a").unwrap(), serde_json::json!({}));
+        outcome_of("{}").output_of::<()>("a").unwrap();
+        for (task, reason) in [("b", "task `b`: it was skipped"), ("c", "task `c`: the run has no task")] {
+            let error = outcome.output_of::<Output>(task).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
 }

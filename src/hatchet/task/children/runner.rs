@@ -48,8 +48,12 @@ pub(in crate::hatchet) trait ChildRunner: Send + Sync {
         children: Vec<ChildRequest>,
     ) -> BoxFuture<'static, Vec<Result<RunId, ChildError>>>;
 
-    /// Waits until a child has finished.
-    fn outcome(&self, child: RunId) -> BoxFuture<'static, Result<ChildOutcome, ChildError>>;
+    /// Waits until a child has finished. Of a workflow, returns the output of `output_task`, or of all tasks by name.
+    fn outcome(
+        &self,
+        child: RunId,
+        output_task: Option<&'static str>,
+    ) -> BoxFuture<'static, Result<ChildOutcome, ChildError>>;
 
     /// The runtime on which a thread waits for the futures of this trait.
     fn runtime(&self) -> Handle;

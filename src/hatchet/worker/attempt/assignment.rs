@@ -1,11 +1,13 @@
 //! An assignment, parsed from its message.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
 use super::table::AttemptKey;
 use crate::hatchet::{
-    task::RunInfo,
+    task::{AttemptInput, RunInfo},
     wire::{RunId, WorkerId, proto::AssignedAction},
 };
 
@@ -20,7 +22,7 @@ pub(super) struct Assignment {
     pub(super) task_id: String,
     pub(super) info: RunInfo,
     /// The input's JSON, or the reason that it cannot be read.
-    pub(super) input: Result<String, String>,
+    pub(super) input: Result<AttemptInput, String>,
 }
 
 impl Assignment {
@@ -49,21 +51,27 @@ impl Assignment {
     }
 }
 
-/// Extracts the input from the payload of an action. A missing or null input becomes an empty object: engines write
-/// null for an input that was not an object.
-fn parse_input(payload: &str) -> Result<String, String> {
+/// Extracts the input and the results of other tasks from the payload of an action. A missing or null input becomes an
+/// empty object: engines write null for an input that was not an object.
+fn parse_input(payload: &str) -> Result<AttemptInput, String> {
     /// Other keys of the payload vary between engine versions and are ignored.
     #[derive(Deserialize)]
     struct Payload<'a> {
         #[serde(borrow, default)]
         input: Option<&'a RawValue>,
+        #[serde(default)]
+        parents: Option<BTreeMap<String, Box<RawValue>>>,
+        #[serde(default)]
+        step_run_errors: Option<BTreeMap<String, String>>,
     }
 
     let payload: Payload = serde_json::from_str(payload).map_err(|e| e.to_string())?;
-    Ok(match payload.input.map(RawValue::get) {
+    let input = match payload.input.map(RawValue::get) {
         None | Some("null") => "{}".to_owned(),
         Some(input) => input.to_owned(),
-    })
+    };
+    let parents = payload.parents.unwrap_or_default();
+    Ok(AttemptInput { input, parents, errors: payload.step_run_errors.unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -81,19 +89,30 @@ mod tests {
         Assignment::parse(WorkerId::random(), message).unwrap()
     }
 
+    fn input(assignment: &Assignment) -> Result<&str, &str> {
+        assignment.input.as_ref().map(|input| input.input.as_str()).map_err(String::as_str)
+    }
+
     #[test]
     fn input_is_read_verbatim_from_compact_and_spaced_payload() {
         let compact = parse(r#"{"input":{"a":1},"parents":{},"triggers":{"filter_payload":null}}"#);
-        assert_eq!((compact.input.as_deref(), compact.info.retry_count), (Ok(r#"{"a":1}"#), 2));
+        assert_eq!((input(&compact), compact.info.retry_count), (Ok(r#"{"a":1}"#), 2));
         assert_eq!(compact.info.additional_metadata["k"], "v");
         let spaced = parse(r#"{"new": [1], "input": {"a": 1}, "triggered_by": "manual"}"#);
-        assert_eq!(spaced.input.as_deref(), Ok(r#"{"a": 1}"#));
+        assert_eq!(input(&spaced), Ok(r#"{"a": 1}"#));
+    }
+
+    #[test]
+    fn outputs_of_parents_and_errors_are_read() {
+        let payload = r#"{"input":{},"parents":{"a":{"n":1}},"step_run_errors":{"b":"E: text"}}"#;
+        let input = parse(payload).input.unwrap();
+        assert_eq!((input.parents["a"].get(), input.errors["b"].as_str()), (r#"{"n":1}"#, "E: text"));
     }
 
     #[test]
     fn missing_or_null_input_is_an_empty_object() {
         for payload in ["{}", r#"{"input":null}"#] {
-            assert_eq!(parse(payload).input.as_deref(), Ok("{}"));
+            assert_eq!(input(&parse(payload)), Ok("{}"));
         }
         assert!(parse("").input.is_err());
     }

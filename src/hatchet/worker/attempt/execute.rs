@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     assignment::Assignment,
     body::RunningBody,
+    control::{self, Adjustable},
     emissions,
     outcome::{PendingReport, TIMEOUT_MARGIN, classify_end, report_outcome},
     report,
@@ -19,7 +20,7 @@ use super::{
     table::{AttemptKey, RunningAttempt},
 };
 use crate::hatchet::{
-    task::{CancelReason, Canceller, Context, Outcome},
+    task::{AttemptInput, CancelReason, Canceller, Context, Outcome},
     worker::{children::cancel_with_parent, run_log},
 };
 
@@ -31,7 +32,7 @@ const STARTED_DELAY: Duration = Duration::from_millis(1);
 pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Assignment, attempt: RunningAttempt) {
     let _entry = TableEntryGuard { resources: &resources, key: assignment.key };
     let _counted = resources.counters.attempts.enter();
-    let input = std::mem::replace(&mut assignment.input, Ok(String::new()));
+    let input = std::mem::replace(&mut assignment.input, Ok(AttemptInput::default()));
     let registered = resources.task(&assignment.action_id);
     let mut started = pin!(maybe_done(report::send_started(&resources.client, &assignment)));
     let mut work = pin!(async {
@@ -80,14 +81,19 @@ async fn run_body(
     resources: &WorkerResources,
     assignment: &Assignment,
     RegisteredTask { task, slots }: &RegisteredTask,
-    input: String,
+    input: AttemptInput,
     attempt: &RunningAttempt,
 ) -> (PendingReport, Option<Duration>) {
     let canceller = &attempt.canceller;
     // The engine assigns at most as many attempts as the worker has slots, but a body that outlives its attempt keeps
     // its slot. In the engine an attempt runs from its assignment on, so the wait counts towards the execution timeout.
     let limit = task.options().execution_timeout;
-    let permit = match timeout(limit.saturating_add(TIMEOUT_MARGIN), acquire_slot(slots, canceller)).await {
+    let permit = match timeout(
+        limit.saturating_add(TIMEOUT_MARGIN),
+        acquire_slots(slots, task.options().slots, canceller),
+    )
+    .await
+    {
         Ok(Ok(permit)) => permit,
         Ok(Err(reason)) => return (report_after_cancellation(Outcome::Cancelled, reason), None),
         Err(_) => {
@@ -97,11 +103,17 @@ async fn run_body(
     };
     let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone(), resources.children.clone());
     run_log::started(&assignment.info);
+    let adjustable = Adjustable::new(permit);
+    let controlled = control::serve(resources, assignment, ctx.take_controls(), &adjustable);
     let mut body = RunningBody::start(resources, task, input, ctx.clone(), &attempt.poll_clock);
     let (ended, body_finished) = oneshot::channel::<()>();
     let started = Instant::now();
     let supervised = async {
-        let report = supervise(resources, assignment, task, &mut body, canceller).await;
+        let report = supervise(resources, assignment, task, &mut body, canceller, &adjustable);
+        let report = tokio::select! {
+            report = report => report,
+            never = controlled => match never {},
+        };
         let duration = started.elapsed();
         resources.counters.record_duration(task, duration);
         let _ = ended.send(());
@@ -117,7 +129,7 @@ async fn run_body(
             "dropped log lines: the body writes faster than the engine accepts them"
         );
     }
-    drop(permit);
+    drop(adjustable);
     let children = ctx.children().started();
     if canceller.reason() == Some(CancelReason::Requested) && !children.is_empty() {
         cancel_with_parent(resources.client.clone(), assignment.key.0, children).await;
@@ -125,11 +137,15 @@ async fn run_body(
     result
 }
 
-async fn acquire_slot<'a>(slots: &'a Semaphore, canceller: &Canceller) -> Result<SemaphorePermit<'a>, CancelReason> {
+async fn acquire_slots<'a>(
+    slots: &'a Semaphore,
+    number: u32,
+    canceller: &Canceller,
+) -> Result<SemaphorePermit<'a>, CancelReason> {
     tokio::select! {
         biased;
         // The semaphore is never closed.
-        Ok(permit) = slots.acquire() => Ok(permit),
+        Ok(permit) = slots.acquire_many(number) => Ok(permit),
         reason = canceller.cancelled() => Err(reason),
     }
 }

@@ -18,7 +18,7 @@
 
 mod assignment;
 mod body;
-mod cpu_pool;
+mod control;
 mod dispatch;
 mod emissions;
 mod execute;
@@ -29,7 +29,7 @@ mod resources;
 mod supervise;
 mod table;
 
-pub(super) use cpu_pool::CpuPool;
+pub(super) use body::CpuPool;
 pub(super) use dispatch::dispatch;
 pub(super) use resources::{WorkerResources, action_id};
 #[cfg(test)]

@@ -48,12 +48,12 @@ fn event(assignment: &Assignment, kind: StepActionEventType, payload: String) ->
     }
 }
 
-/// Returns the event of a failure. Its text has the attempt on a separate line, since the Python SDK reads the first line
-/// as the message.
-fn failed_event(assignment: &Assignment, error: &str, max_length: usize, may_retry: bool) -> StepActionEvent {
+/// Returns the event of a failure that is not retried. Its text has the attempt on a separate line, since the Python SDK
+/// reads the first line as the message.
+fn failed_event(assignment: &Assignment, error: &str, max_length: usize) -> StepActionEvent {
     let text = with_attempt(error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
     StepActionEvent {
-        should_not_retry: Some(!may_retry),
+        should_not_retry: Some(true),
         ..event(assignment, StepActionEventType::StepEventTypeFailed, shorten(&text, max_length))
     }
 }
@@ -73,9 +73,13 @@ pub(super) fn send_started(client: &Client, assignment: &Assignment) -> impl Fut
 pub(super) async fn send_outcome(resources: &WorkerResources, assignment: &Assignment, outcome: Outcome) {
     let event = match outcome {
         Outcome::Completed(output) => event(assignment, StepActionEventType::StepEventTypeCompleted, output),
-        Outcome::Failed { error, may_retry } => {
+        Outcome::Failed { error, may_retry, retry_after } => {
             let max_length = MAX_ERROR_LENGTH.min(resources.client.config().max_send_message / 2);
-            failed_event(assignment, &error, max_length, may_retry)
+            StepActionEvent {
+                should_not_retry: Some(!may_retry),
+                retry_after_ms: retry_after.map(round_up_to_millis),
+                ..failed_event(assignment, &error, max_length)
+            }
         }
         Outcome::Cancelled => return,
     };
@@ -84,13 +88,17 @@ pub(super) async fn send_outcome(resources: &WorkerResources, assignment: &Assig
     if error.kind() == ErrorKind::TooLarge {
         tracing::error!(%run, %error, "the outcome is too large to report, so the run fails");
         let text = failure_text("OutputTooLarge", &error.to_string());
-        match send_event(resources, failed_event(assignment, &text, MAX_ERROR_LENGTH, false)).await {
+        match send_event(resources, failed_event(assignment, &text, MAX_ERROR_LENGTH)).await {
             Ok(()) => return,
             Err(substitute_error) => error = substitute_error,
         }
     }
     resources.counters.outcomes_lost.add(1);
     tracing::error!(%run, task = assignment.info.task_name, %error, "reporting an outcome failed, so it is lost");
+}
+
+fn round_up_to_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }
 
 /// Truncates an error text to about `limit` bytes, and escapes NUL, which the engine's database cannot store.

@@ -8,10 +8,10 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::{cpu_pool::CpuPool, table::AttemptTable};
+use super::{body::CpuPool, table::AttemptTable};
 use crate::hatchet::{
     client::Client,
-    task::{ChildRunner, ErasedTask, Hooks},
+    task::{ChildRunner, ErasedTask, ErasedWorkflow, Hooks},
     transport::{ClientError, ErrorKind},
     wire::ActionId,
     worker::{children::ClientChildren, health::Counters, options::WorkerOptions},
@@ -56,7 +56,7 @@ pub(super) struct RegisteredTask {
 impl WorkerResources {
     pub(in crate::hatchet::worker) fn new(
         client: Client,
-        tasks: &[ErasedTask],
+        workflows: &[ErasedWorkflow],
         options: &WorkerOptions,
         counters: Arc<Counters>,
         body_runtime: tokio::runtime::Handle,
@@ -64,10 +64,12 @@ impl WorkerResources {
         hooks: Hooks,
     ) -> Result<Self, ClientError> {
         let mut by_action = HashMap::new();
-        for task in tasks.iter().cloned().map(Arc::new) {
-            for name in task.names() {
-                let registered = RegisteredTask { task: task.clone(), slots: counters.slots(task.slot_pool()) };
-                by_action.insert(action_id(&client, name)?.as_str().to_owned(), registered);
+        for workflow in workflows.iter().flat_map(ErasedWorkflow::registered) {
+            for task in &workflow.tasks {
+                let slots = counters.slots(task.task.slot_pool());
+                let action = action_id(&client, workflow.name, &task.name)?;
+                let registered = RegisteredTask { task: Arc::new(task.task.clone()), slots };
+                by_action.insert(action.as_str().to_owned(), registered);
             }
         }
         let slots = options.slots.saturating_add(options.cpu_threads);
@@ -97,9 +99,12 @@ impl WorkerResources {
     }
 }
 
-/// Returns the action of a task, which is the only task of its workflow. The namespace prefixes only the workflow's
-/// part.
-pub(in crate::hatchet::worker) fn action_id(client: &Client, task_name: &str) -> Result<ActionId, ClientError> {
-    ActionId::new(&client.config().namespaced(task_name), task_name)
+/// Returns the action of a task of a workflow. The namespace prefixes only the workflow's part.
+pub(in crate::hatchet::worker) fn action_id(
+    client: &Client,
+    workflow: &str,
+    task: &str,
+) -> Result<ActionId, ClientError> {
+    ActionId::new(&client.config().namespaced(workflow), task)
         .map_err(|e| ClientError::new(ErrorKind::Config, e.to_string()))
 }

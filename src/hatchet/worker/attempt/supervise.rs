@@ -10,11 +10,12 @@
 //! ```
 
 use futures_util::future::join;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::{
     assignment::Assignment,
     body::RunningBody,
+    control::Adjustable,
     outcome::{PendingReport, TIMEOUT_MARGIN, report_outcome},
     resources::WorkerResources,
 };
@@ -30,7 +31,9 @@ pub(super) async fn supervise(
     task: &ErasedTask,
     body: &mut RunningBody,
     canceller: &Canceller,
+    adjustable: &Adjustable<'_>,
 ) -> PendingReport {
+    let started = Instant::now();
     let limit = task.options().execution_timeout;
     let reason = tokio::select! {
         biased;
@@ -44,7 +47,7 @@ pub(super) async fn supervise(
             (outcome, None) => PendingReport::Outcome(outcome),
         },
         reason = canceller.cancelled() => reason,
-        () = sleep(limit.saturating_add(TIMEOUT_MARGIN)) => {
+        () = adjustable.elapsed(started, limit.saturating_add(TIMEOUT_MARGIN)) => {
             canceller.cancel(CancelReason::TimedOut);
             CancelReason::TimedOut
         }

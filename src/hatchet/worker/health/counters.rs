@@ -64,7 +64,7 @@ impl TaskCounters {
 
 impl Counters {
     pub(in crate::hatchet::worker) fn new(
-        tasks: &[ErasedTask],
+        tasks: &[&ErasedTask],
         options: &WorkerOptions,
         state: watch::Receiver<WorkerState>,
     ) -> Self {
@@ -75,8 +75,8 @@ impl Counters {
         Self {
             start: Instant::now(),
             state,
-            slots: tasks.iter().map(ErasedTask::slot_pool).map(pool).collect(),
-            tasks: tasks.iter().map(|task| (task.name().to_owned(), TaskCounters::default())).collect(),
+            slots: tasks.iter().map(|task| task.slot_pool()).map(pool).collect(),
+            tasks: tasks.iter().map(|task| (task.qualified_name().to_owned(), TaskCounters::default())).collect(),
             unknown_task: TaskCounters::default(),
             queued: Default::default(),
             attempts: Gauge::default(),
@@ -117,7 +117,7 @@ impl Counters {
     }
 
     fn task_counters(&self, task: Option<&ErasedTask>) -> &TaskCounters {
-        task.and_then(|task| self.tasks.get(task.name())).unwrap_or(&self.unknown_task)
+        task.and_then(|task| self.tasks.get(task.qualified_name())).unwrap_or(&self.unknown_task)
     }
 
     /// Tracks the delivery of a stream chunk or log line.

@@ -1,9 +1,9 @@
 //! The workers that a process registers as.
 
 use crate::hatchet::{
-    task::{ErasedTask, Kind},
+    task::{ErasedTask, ErasedWorkflow, Kind},
     transport::ClientConfig,
-    worker::options::WorkerOptions,
+    worker::{labels::LabelStore, options::WorkerOptions},
 };
 
 /// A worker to register: the tasks of one slot pool, and the number of slots.
@@ -11,7 +11,17 @@ pub(in crate::hatchet::worker) struct WorkerDefinition {
     /// The worker's name, with the prefix of the namespace.
     pub(super) name: String,
     pub(super) slots: usize,
-    pub(super) tasks: Vec<ErasedTask>,
+    pub(super) labels: LabelStore,
+    /// The workflows that contain a task of the pool.
+    pub(super) workflows: Vec<ErasedWorkflow>,
+    is_cpu: bool,
+}
+
+impl WorkerDefinition {
+    /// Whether the worker runs a task.
+    pub(super) fn serves(&self, task: &ErasedTask) -> bool {
+        (task.kind() == Kind::Cpu) == self.is_cpu
+    }
 }
 
 /// Returns the workers of a process: one for its async and blocking tasks, and one named `<name>-cpu` for its CPU
@@ -25,12 +35,16 @@ pub(in crate::hatchet::worker) struct WorkerDefinition {
 pub(in crate::hatchet::worker) fn worker_definitions(
     config: &ClientConfig,
     options: &WorkerOptions,
-    tasks: &[ErasedTask],
+    labels: &LabelStore,
+    workflows: &[ErasedWorkflow],
 ) -> Vec<WorkerDefinition> {
-    let (cpu_tasks, other_tasks): (Vec<ErasedTask>, Vec<ErasedTask>) =
-        tasks.iter().cloned().partition(|task| task.kind() == Kind::Cpu);
     let name = config.namespaced(&options.name);
-    let cpu = WorkerDefinition { name: format!("{name}-cpu"), slots: options.cpu_threads, tasks: cpu_tasks };
-    let other = WorkerDefinition { name, slots: options.slots, tasks: other_tasks };
-    [other, cpu].into_iter().filter(|definition| !definition.tasks.is_empty()).collect()
+    let pools = [(name.clone(), options.slots, false), (format!("{name}-cpu"), options.cpu_threads, true)];
+    let definitions = pools.into_iter().map(|(name, slots, is_cpu)| {
+        let mut definition = WorkerDefinition { name, slots, labels: labels.clone(), workflows: Vec::new(), is_cpu };
+        let in_pool = |workflow: &&ErasedWorkflow| workflow.tasks().into_iter().any(|task| definition.serves(task));
+        definition.workflows = workflows.iter().filter(in_pool).cloned().collect();
+        definition
+    });
+    definitions.filter(|definition| !definition.workflows.is_empty()).collect()
 }

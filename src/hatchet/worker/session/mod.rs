@@ -24,15 +24,18 @@ mod backoff;
 mod definition;
 mod heartbeat;
 mod initial;
+mod label_changes;
 mod outage_log;
 mod register;
 mod states;
 mod stream;
 mod supervisor;
 mod unsubscribe;
+mod workflow_request;
 
 pub(super) use definition::worker_definitions;
 pub(super) use initial::register_initially;
+pub(super) use label_changes::send_label_changes;
 pub(super) use states::SessionStates;
 pub(super) use supervisor::supervise;
 pub(super) use unsubscribe::unsubscribe;

@@ -1,17 +1,20 @@
 //! The calls that register workflows and workers.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 
-use super::definition::WorkerDefinition;
+use super::{definition::WorkerDefinition, workflow_request::workflow_request};
 use crate::hatchet::{
     client::Client,
-    task::{ErasedTask, Idempotency, IdempotencyMethod},
+    task::{ErasedWorkflow, RegisteredFlow},
     transport::{ClientError, ErrorKind, RegistrationTimeout, with_timeout},
     wire::{
-        SLOT_TYPE, format_duration,
-        proto::{RuntimeInfo, WorkerRegisterRequest, v1},
+        SLOT_TYPE,
+        proto::{RuntimeInfo, WorkerRegisterRequest},
     },
     worker::{
         attempt::action_id,
@@ -34,10 +37,11 @@ pub(super) async fn register(
     timeout: &RegistrationTimeout,
 ) -> Result<Registration, ClientError> {
     let engine_version = timeout.retry(|| client.engine_version_within(call_timeout)).await?;
-    let tasks = definitions.iter().flat_map(|definition| &definition.tasks);
-    let workflows: Vec<_> = tasks.flat_map(|task| task.names().map(move |name| (task, name))).collect();
-    let register_workflow = |(task, name)| timeout.retry(move || register_workflow(client, task, name, call_timeout));
-    futures_util::stream::iter(workflows.into_iter().map(register_workflow))
+    // By name, since a workflow with tasks of both slot pools is part of both definitions.
+    let all = definitions.iter().flat_map(|definition| &definition.workflows).flat_map(ErasedWorkflow::registered);
+    let workflows: BTreeMap<&str, RegisteredFlow<'_>> = all.map(|workflow| (workflow.name, workflow)).collect();
+    let register_workflow = |workflow| timeout.retry(move || register_workflow(client, workflow, call_timeout));
+    futures_util::stream::iter(workflows.values().map(register_workflow))
         .buffer_unordered(PARALLEL_WORKFLOWS)
         .try_collect::<Vec<()>>()
         .await?;
@@ -51,13 +55,17 @@ async fn register_worker(
     call_timeout: Duration,
 ) -> Result<RegisteredWorker, ClientError> {
     let name = &definition.name;
-    let task_names = definition.tasks.iter().flat_map(ErasedTask::names);
-    let actions: Vec<String> = task_names
-        .map(|name| action_id(client, name).map(|action| action.as_str().to_owned()))
-        .collect::<Result<_, _>>()?;
+    let workflows: Vec<RegisteredFlow<'_>> = definition.workflows.iter().flat_map(ErasedWorkflow::registered).collect();
+    let mut actions = Vec::new();
+    for workflow in &workflows {
+        for task in workflow.tasks.iter().filter(|task| definition.serves(task.task)) {
+            actions.push(action_id(client, workflow.name, &task.name)?.as_str().to_owned());
+        }
+    }
     let request = WorkerRegisterRequest {
         worker_name: name.clone(),
         actions,
+        labels: definition.labels.to_wire(),
         // Sent to every version: development builds report v0.1.0-alpha.0 and accept it as well.
         slot_config: HashMap::from([(SLOT_TYPE.to_owned(), i32::try_from(definition.slots).unwrap_or(i32::MAX))]),
         runtime_info: Some(RuntimeInfo {
@@ -81,49 +89,19 @@ async fn register_worker(
     Ok(RegisteredWorker { id, name: name.clone(), slots: definition.slots })
 }
 
-/// Registers a task as a workflow that contains only this task.
+/// Registers a workflow.
 async fn register_workflow(
     client: &Client,
-    task: &ErasedTask,
-    name: &str,
+    workflow: &RegisteredFlow<'_>,
     call_timeout: Duration,
 ) -> Result<(), ClientError> {
-    let options = task.options();
-    let request = v1::CreateWorkflowVersionRequest {
-        name: client.config().namespaced(name),
-        description: task.description().to_owned(),
-        default_priority: Some(i32::from(options.default_priority.number())),
-        input_json_schema: Some(task.input_schema().to_string().into_bytes()),
-        tasks: vec![v1::CreateTaskOpts {
-            readable_id: name.to_lowercase(),
-            action: action_id(client, name)?.as_str().to_owned(),
-            timeout: format_duration(options.execution_timeout),
-            schedule_timeout: Some(format_duration(options.schedule_timeout)),
-            inputs: "{}".to_owned(),
-            retries: i32::try_from(options.retries).unwrap_or(i32::MAX),
-            backoff_factor: options.backoff.map(|backoff| backoff.factor),
-            backoff_max_seconds: options.backoff.map(|b| i32::try_from(b.max.as_secs()).unwrap_or(i32::MAX)),
-            slot_requests: HashMap::from([(SLOT_TYPE.to_owned(), 1)]),
-            ..Default::default()
-        }],
-        idempotency: options.idempotency.as_ref().map(idempotency_config),
-        ..Default::default()
-    };
-    check_message(client, &format!("registering the task {name}"), &request)?;
+    // Most workflows are a single task, which is the word that their users know.
+    let kind = if workflow.tasks.len() == 1 { "task" } else { "workflow" };
+    let operation = format!("registering the {kind} {}", workflow.name);
+    let request = workflow_request(client, workflow)?;
+    check_message(client, &operation, &request)?;
     match client.connection().admin().put_workflow(with_timeout(call_timeout, request)).await {
         Ok(_) => Ok(()),
-        Err(status) => Err(client.connection().call_error(&format!("registering the task {name}"), status)),
-    }
-}
-
-fn idempotency_config(options: &Idempotency) -> v1::IdempotencyConfig {
-    let method = match options.method {
-        IdempotencyMethod::Ttl => v1::IdempotencyMethod::Ttl,
-        IdempotencyMethod::Status => v1::IdempotencyMethod::Status,
-    };
-    v1::IdempotencyConfig {
-        expression: options.expression.clone(),
-        ttl_ms: i64::try_from(options.ttl.as_millis()).unwrap_or(i64::MAX),
-        method: Some(method.into()),
+        Err(status) => Err(client.connection().call_error(&operation, status)),
     }
 }

@@ -63,7 +63,7 @@ fn failure(kind: ErrorKind) -> ClientError {
 }
 
 fn outcome(run: RunId) -> RunOutcome {
-    RunOutcome { run, status: RunStatus::Completed, output: None, error: None }
+    RunOutcome { run, status: RunStatus::Completed, output: None, is_by_task: false, error: None }
 }
 
 #[test]

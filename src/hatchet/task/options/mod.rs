@@ -1,6 +1,26 @@
-//! Options of a task.
+//! Options of tasks and workflows.
+//!
+//! | file | options |
+//! |---|---|
+//! | `concurrency` | groups of runs that share a limit of concurrent runs |
+//! | `rate_limit` | units per time window |
+//! | `labels` | labels of workers, and the labels that a task wants |
+//! | `triggers` | event triggers with filters, crons |
+//! | `setters` | the builder methods, which `Task`, `Workflow` and `Handle` share |
+
+mod concurrency;
+mod labels;
+mod rate_limit;
+mod setters;
+mod triggers;
 
 use std::time::Duration;
+
+pub use concurrency::{Concurrency, Limit, MaxRuns};
+pub use labels::{DesiredLabel, LabelComparator, LabelValue};
+pub use rate_limit::{RateLimit, RateLimitKey, RateLimitValue, Window};
+pub(super) use setters::{impl_task_options, impl_workflow_options};
+pub use triggers::{DefaultFilter, Sticky};
 
 /// The kind of a body: its use of its thread, which determines its executor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +68,8 @@ impl Priority {
     }
 }
 
-/// Options of a task, with the defaults of the official SDKs. [`Task`](super::Task) has a method for each option.
+/// Options of a task, with the defaults of the official SDKs. [`Task`](super::Task) and [`Handle`](super::Handle) have a
+/// method for each option.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskOptions {
@@ -60,10 +81,14 @@ pub struct TaskOptions {
     pub execution_timeout: Duration,
     /// Limit of the time in the queue, separately for each attempt. Default 5 minutes.
     pub schedule_timeout: Duration,
-    /// Priority of runs whose caller does not set one. Default [`Priority::Low`].
-    pub default_priority: Priority,
-    /// Refuses duplicate runs. Default `None`: no run is refused.
-    pub idempotency: Option<Idempotency>,
+    /// Limits of concurrent runs. Default empty.
+    pub concurrency: Vec<Concurrency>,
+    /// Limits of runs per time window. Default empty.
+    pub rate_limits: Vec<RateLimit>,
+    /// Labels of the workers that may or should run the task. Default empty.
+    pub desired_labels: Vec<DesiredLabel>,
+    /// Number of the worker's slots that an attempt takes. Default 1.
+    pub slots: u32,
 }
 
 impl Default for TaskOptions {
@@ -73,10 +98,40 @@ impl Default for TaskOptions {
             backoff: None,
             execution_timeout: Duration::from_secs(60),
             schedule_timeout: Duration::from_secs(300),
-            default_priority: Priority::default(),
-            idempotency: None,
+            concurrency: Vec::new(),
+            rate_limits: Vec::new(),
+            desired_labels: Vec::new(),
+            slots: 1,
         }
     }
+}
+
+/// Options of a workflow, and of a task that is a workflow of its own. [`Workflow`](super::Workflow) and
+/// [`Task`](super::Task) have a method for each option.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct WorkflowOptions {
+    /// Sentence for the dashboard. Default empty.
+    pub description: String,
+    /// Name of this version of the declaration, for the dashboard. Default empty.
+    pub version: String,
+    /// Priority of runs whose caller does not set one. Default [`Priority::Low`].
+    pub default_priority: Priority,
+    /// Refuses duplicate runs. Default `None`: no run is refused.
+    pub idempotency: Option<Idempotency>,
+    /// Limits of concurrent runs of the whole workflow. Default empty.
+    pub concurrency: Vec<Concurrency>,
+    /// Keys of events that start a run. Default empty.
+    pub events: Vec<String>,
+    /// Conditions on the events that start a run. Default empty.
+    pub default_filters: Vec<DefaultFilter>,
+    /// Times at which a run starts. Default empty.
+    pub crons: Vec<String>,
+    /// Input of the runs that a cron starts: a JSON object, or the error of its serialization. Default `None`: an empty
+    /// object.
+    pub cron_input: Option<Result<String, String>>,
+    /// Whether the tasks of a run prefer or require one worker. Default `None`: any worker.
+    pub sticky: Option<Sticky>,
 }
 
 /// Exponential delay before a retry: `factor` to the power of the retry's number, in seconds.

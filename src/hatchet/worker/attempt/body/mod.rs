@@ -1,5 +1,7 @@
 //! A running body, on the executor for its kind.
 
+mod cpu_pool;
+
 use std::any::Any;
 
 use tokio::{
@@ -8,8 +10,10 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
+pub(in crate::hatchet::worker) use cpu_pool::CpuPool;
+
 use super::{poll_clock::PollClock, resources::WorkerResources};
-use crate::hatchet::task::{Body, Context, ErasedTask, Hooks, Outcome};
+use crate::hatchet::task::{AttemptInput, Body, Context, ErasedTask, Hooks, Outcome};
 
 /// A started body.
 pub(super) enum RunningBody {
@@ -25,7 +29,7 @@ impl RunningBody {
     pub(super) fn start(
         resources: &WorkerResources,
         task: &ErasedTask,
-        input: String,
+        input: AttemptInput,
         ctx: Context,
         poll_clock: &PollClock,
     ) -> Self {

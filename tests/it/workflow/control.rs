@@ -1,0 +1,68 @@
+//! Requests of a body about its own attempt.
+
+use std::time::Duration;
+
+use hatchet_quickstart::{hatchet::worker::WorkerOptions, prelude::*};
+
+use super::fixture::{N, Rig, worker};
+use crate::support::{Target, within_timeout};
+
+#[tokio::test]
+async fn refreshed_timeout_lets_the_attempt_finish() {
+    let target = Target::for_failures().await;
+    let stub = Stub::<N, N>::from_name(target.name("refresh"));
+    let task = stub.task(|input, ctx| async move {
+        if input.n > 0 {
+            ctx.refresh_timeout(Duration::from_secs(20)).await?;
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok(input)
+    });
+    let task = task.execution_timeout(Duration::from_secs(2));
+    let blocking = Stub::<N, N>::from_name(target.name("refresh-blocking"));
+    let on_thread = blocking.blocking_task(|input, ctx| {
+        ctx.refresh_timeout_blocking(Duration::from_secs(20))?;
+        std::thread::sleep(Duration::from_secs(5));
+        Ok(input)
+    });
+    let on_thread = on_thread.execution_timeout(Duration::from_secs(2));
+    let rig = Rig::start(target, vec![task.into(), on_thread.into()]).await;
+    let run = async |stub: &Stub<N, N>, n| {
+        within_timeout("the run ends", async { rig.client.run(stub, &N { n }).await }).await
+    };
+    let (refreshed, on_thread, timed_out) = tokio::join!(run(&stub, 1), run(&blocking, 1), run(&stub, 0));
+    assert_eq!(refreshed.unwrap().n, 1);
+    assert_eq!(on_thread.unwrap().n, 1);
+    assert!(matches!(timed_out, Err(RunError::Failed(_))), "{timed_out:?}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn released_slot_is_used_while_the_body_continues() {
+    let target = Target::start().await;
+    let client = target.client();
+    let stub = Stub::<N, N>::from_name(target.name("release"));
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let finish = std::sync::Arc::new(tokio::sync::Notify::new());
+    let wait = finish.clone();
+    let task = stub.task(move |input: N, ctx| {
+        let (started, wait) = (started.clone(), wait.clone());
+        async move {
+            let _ = started.send(input.n);
+            if input.n == 1 {
+                ctx.release_slot().await?;
+                wait.notified().await;
+            }
+            Ok(input)
+        }
+    });
+    let options = WorkerOptions { slots: 1, ..WorkerOptions::default() };
+    let worker = worker(&target, options, vec![task.into()]).await;
+    let first = client.run_no_wait(&stub, &N { n: 1 }).await.unwrap();
+    assert_eq!(within_timeout("the first body starts", starts.recv()).await, Some(1));
+    let second = within_timeout("the second run ends", async { client.run(&stub, &N { n: 2 }).await }).await;
+    assert_eq!(second.unwrap().n, 2);
+    finish.notify_one();
+    assert_eq!(within_timeout("the first run ends", first.result()).await.unwrap().n, 1);
+    worker.stop().await.unwrap();
+}
