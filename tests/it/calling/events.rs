@@ -59,14 +59,15 @@ async fn many_events_are_pushed_in_chunks() {
     let key = library.target.name("order:many");
     let event = |n: usize| NewEvent::new(&key, &json_object(json!({ "n": n })));
     // No workflow listens, so the events start no runs.
-    let mut events: Vec<NewEvent> = (0..2_500).map(event).collect();
+    let mut events: Vec<NewEvent> = (0..1_200).map(event).collect();
     events.insert(7, NewEvent::new("", &Json::new()));
     let pushed = within("the events are accepted", library.client.push_events(events)).await;
-    assert_eq!(pushed.len(), 2_501);
+    assert_eq!(pushed.len(), 1_201);
     let error = pushed[7].as_ref().unwrap_err();
     assert_eq!((error.kind(), error.to_string().contains("event key")), (ErrorKind::Invalid, true), "{error}");
     let ids: std::collections::HashSet<_> = pushed.iter().flatten().map(|event| event.id).collect();
-    assert_eq!(ids.len(), 2_500);
+    let failed = pushed.iter().filter_map(|event| event.as_ref().err()).nth(1);
+    assert_eq!(ids.len(), 1_200, "{failed:?}");
 }
 
 #[tokio::test]
