@@ -1,4 +1,5 @@
-//! The engine's cost of an assignment, by the length of the queue and the numbers of workers and workflows.
+//! The engine's cost of an assignment, by the length of the queue, the numbers of workers and workflows, and the limits of
+//! the workflow.
 //!
 //! The cost is the CPU time of the engine's thread, which excludes the stubs in this process. It covers the assignment,
 //! its message, the report, and the end of the run.
@@ -14,8 +15,8 @@ use hatchet_quickstart::{
         WorkerListenRequest, WorkerRegisterRequest,
         dispatcher_client::DispatcherClient,
         v1::{
-            CreateTaskOpts, CreateWorkflowVersionRequest, TriggerWorkflowRequest,
-            admin_service_client::AdminServiceClient,
+            Concurrency, ConcurrencyLimitStrategy, CreateTaskOpts, CreateTaskRateLimit, CreateWorkflowVersionRequest,
+            RateLimitDuration, TriggerWorkflowRequest, admin_service_client::AdminServiceClient,
         },
         workflow_service_client::WorkflowServiceClient,
     },
@@ -38,6 +39,59 @@ const ROUNDS: usize = 5;
 /// Triggers per call.
 const BATCH: usize = 1_000;
 
+/// Queued runs for the cost of a limit.
+const LIMITED: usize = 100_000;
+/// Keys of a limit.
+const KEYS: usize = 10_000;
+
+/// A limit of the workflow, by the key of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    None,
+    /// One run at a time for each key.
+    Group,
+    /// A rate limit for each key, which is never exceeded.
+    Rate,
+}
+
+impl Limit {
+    fn declare(self, task: &mut CreateTaskOpts) {
+        match self {
+            Self::None => {}
+            Self::Group => task.concurrency.push(Concurrency {
+                expression: "input.k".to_owned(),
+                max_runs: Some(1),
+                limit_strategy: Some(ConcurrencyLimitStrategy::GroupRoundRobin.into()),
+                ..Default::default()
+            }),
+            Self::Rate => task.rate_limits.push(CreateTaskRateLimit {
+                key: "k".to_owned(),
+                units: Some(1),
+                key_expr: Some("input.k".to_owned()),
+                limit_values_expr: Some("1000000".to_owned()),
+                duration: Some(RateLimitDuration::Hour.into()),
+                ..Default::default()
+            }),
+        }
+    }
+}
+
+/// The larger ratio of the costs with a concurrency group or a rate limit, and without a limit.
+pub(crate) async fn measure_limits() -> Result<Figure> {
+    let none = measure_cost(LIMITED, 1, 1, Limit::None).await?;
+    let group = measure_cost(LIMITED, 1, 1, Limit::Group).await?;
+    let rate = measure_cost(LIMITED, 1, 1, Limit::Rate).await?;
+    Ok(Figure {
+        number: 24,
+        name: "engine CPU per task, limit with 10,000 keys",
+        measured: format!("{group:.1} us group, {rate:.1} us rate"),
+        limit: format!("{none:.1} us without"),
+        value: group.max(rate) / none,
+        target: Target::AtMost(1.3, " x"),
+        notes: vec![format!("concurrency group {:.2} x, rate limit {:.2} x", group / none, rate / none)],
+    })
+}
+
 /// The largest ratio of the costs with the long and the short queue.
 pub(crate) async fn measure() -> Result<Figure> {
     let mut costs = HashMap::new();
@@ -46,7 +100,7 @@ pub(crate) async fn measure() -> Result<Figure> {
         for workflows in WORKFLOWS {
             let mut row = Vec::new();
             for queued in QUEUED {
-                let cost = measure_cost(queued, workers, workflows).await?;
+                let cost = measure_cost(queued, workers, workflows, Limit::None).await?;
                 costs.insert((queued, workers, workflows), cost);
                 row.push(cost);
             }
@@ -76,10 +130,10 @@ pub(crate) async fn measure() -> Result<Figure> {
 }
 
 /// Measures the microseconds of the engine's thread per task, while at least `queued` runs are queued.
-async fn measure_cost(queued: usize, workers: usize, workflows: usize) -> Result<f64> {
+async fn measure_cost(queued: usize, workers: usize, workflows: usize, limit: Limit) -> Result<f64> {
     let engine = Engine::start(EngineOptions::default()).await?;
     let link = connect(engine.handshake()).await?;
-    register_workflows(&link, workflows).await?;
+    register_workflows(&link, workflows, limit).await?;
     trigger(&link, queued + ASSIGNMENTS, workflows).await?;
     // The workers complete a limited number of tasks, which defines the end of a measurement.
     let allowed = Arc::new(Semaphore::new(0));
@@ -117,10 +171,10 @@ fn workflow_name(workflow: usize) -> String {
     format!("depth-{workflow}")
 }
 
-async fn register_workflows(link: &AuthenticatedChannel, workflows: usize) -> Result<()> {
+async fn register_workflows(link: &AuthenticatedChannel, workflows: usize, limit: Limit) -> Result<()> {
     let mut admin = AdminServiceClient::new(link.clone());
     for workflow in 0..workflows {
-        let task = CreateTaskOpts {
+        let mut task = CreateTaskOpts {
             readable_id: "t".to_owned(),
             action: format!("{}:t", workflow_name(workflow)),
             timeout: "10m".to_owned(),
@@ -128,6 +182,7 @@ async fn register_workflows(link: &AuthenticatedChannel, workflows: usize) -> Re
             inputs: "{}".to_owned(),
             ..Default::default()
         };
+        limit.declare(&mut task);
         let definition =
             CreateWorkflowVersionRequest { name: workflow_name(workflow), tasks: vec![task], ..Default::default() };
         admin.put_workflow(definition).await?;
@@ -140,7 +195,7 @@ async fn trigger(link: &AuthenticatedChannel, runs: usize, workflows: usize) -> 
     for first in (0..runs).step_by(BATCH) {
         let item = |run: usize| TriggerWorkflowRequest {
             name: workflow_name(run % workflows),
-            input: r#"{"n":1}"#.to_owned(),
+            input: format!(r#"{{"k":"{}"}}"#, run % KEYS),
             ..Default::default()
         };
         let items = (first..runs.min(first + BATCH)).map(item).collect();

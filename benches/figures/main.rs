@@ -100,6 +100,9 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     if on(17) {
         table.print(&depth::measure().await?)?;
     }
+    if on(24) {
+        table.print(&depth::measure_limits().await?)?;
+    }
     if on(20) {
         table.print(&lists::measure().await?)?;
     }

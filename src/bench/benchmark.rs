@@ -9,7 +9,7 @@ use super::{
     load::LoadGenerator,
     observer::Observer,
     plan::LoadPlan,
-    record::{Acceptance, EndReason, Recording, ReportFolder, SUMMARY, SecondPass, check_executions, fill_times},
+    record::{Acceptance, EndReason, Recording, ReportFolder, SUMMARY, SecondPass, Span, check_executions, fill_times},
     report::{ChartData, html, markdown},
     summary::{self, Environment, Machine, Summary, SummaryInputs, Verification},
 };
@@ -100,8 +100,8 @@ async fn complete_times(client: &Client, plan: &LoadPlan, recording: &mut Record
     // The earlier run of a duplicate may be as old as its key.
     let has_older = recording.runs.all.iter().any(|run| run.recovered || run.acceptance == Acceptance::Duplicate);
     let age = if has_older { KEY_TTL + CLOCK_MARGIN } else { CLOCK_MARGIN };
-    let began = recording.began;
-    fill_times(rest, plan, &mut recording.runs, began, began - age).await.map_err(|e| e.to_string())
+    let span = Span { began: recording.began, duration: recording.duration };
+    fill_times(rest, plan, &mut recording.runs, span, span.began - age).await.map_err(|e| e.to_string())
 }
 
 /// Writes all files of the report, even if one fails. Returns the errors.

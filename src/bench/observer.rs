@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Receives the progress of a benchmark.
-pub trait Observer {
+pub trait Observer: Send {
     /// Called every second, and once at the end.
     fn progress(&mut self, progress: &Progress);
     /// Called with a line that the user should read, such as the start of an outage.

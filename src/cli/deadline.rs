@@ -42,7 +42,7 @@ impl Deadline {
     }
 
     /// Awaits a call. Fails if the deadline passes first. `consequence` completes the error with what was not done or
-    /// is not known.
+    /// is not known. The error ends with the latest failure of a call, since the client may have retried until then.
     pub(super) async fn require<T>(
         self,
         client: &Client,
@@ -51,13 +51,25 @@ impl Deadline {
         call: impl Future<Output = T>,
     ) -> Result<T, Exit> {
         self.before(call).await.ok_or_else(|| {
-            let (address, limit) = (&client.config().host_port, self.limit());
+            let address = &client.config().host_port;
+            if self.0.is_some_and(|(_, limit)| limit.is_zero()) {
+                let message = format!("--timeout 0 leaves no time for a call to the engine at {address}, {consequence}");
+                return Exit::timed_out(format!("{message}. Set a longer --timeout"));
+            }
+            let (limit, failure) = (self.limit(), self.last_failure(client));
             let doctor = commands.render(&["runner", "doctor"]);
             Exit::timed_out(format!(
-                "the engine at {address} has not responded within {limit}, {consequence}. Run `{doctor}` to find the \
-                 reason"
+                "the engine at {address} has not responded within {limit}, {consequence}{failure}. Run `{doctor}` to find \
+                 the reason"
             ))
         })
+    }
+
+    /// The latest failed call since the start, as the end of an error message. Empty if no call has failed.
+    pub(super) fn last_failure(self, client: &Client) -> String {
+        let start = self.0.and_then(|(at, limit)| at.checked_sub(limit));
+        let failure = start.and_then(|start| client.connection().failure_since(start));
+        failure.map(|error| format!(". The last error: {error}")).unwrap_or_default()
     }
 
     /// The limit for readers; empty without a limit.

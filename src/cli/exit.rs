@@ -61,6 +61,17 @@ impl Exit {
         Self::new(5, message)
     }
 
+    /// A call failed, and probing the engine's address has not shown the reason.
+    pub(super) fn from_call(error: ClientError, address: &str) -> Self {
+        if error.kind() != ErrorKind::TimedOut {
+            return error.into();
+        }
+        Self::unreachable(format!(
+            "{error}. {address} accepts connections. If it is an engine, see its log; otherwise set \
+             HATCHET_CLIENT_HOST_PORT to the engine's gRPC port"
+        ))
+    }
+
     /// Whether a run started is unknown.
     pub(super) fn unconfirmed(message: impl Into<String>) -> Self {
         Self::new(7, message)

@@ -31,7 +31,7 @@
 //!     |     \
 //!   state    persistence     the pure state machine   |   rows, commit barrier, SQLite
 //!     |
-//!  cron  cel    cron expressions, idempotency expressions
+//!  cron  cel    cron expressions; expressions of idempotency keys and limits
 //! ```
 //!
 //! `options`, `error` and `file_id` define types that several modules share.
@@ -73,8 +73,7 @@
 //!
 //! # Limits
 //!
-//! - Conditions, concurrency groups, rate limits, sticky workers, worker affinity, event filters, durable tasks and
-//!   batch tasks are not supported. A definition that uses them is refused with their names; their methods return
+//! - Conditions, event filters, durable tasks and batch tasks are not supported. A definition that uses them is refused with their names; their methods return
 //!   UNIMPLEMENTED.
 //! - The engine keeps the last [`EngineOptions::keep_finished`] finished runs and the same number of events, events up
 //!   to 64 MiB in total. It keeps 1000 log lines for each task, and 64 MiB of them in total.
@@ -104,6 +103,13 @@
 //!
 //! Scheduling and attempts:
 //!
+//! - The schedule timeout of a task that waits for its concurrency group fires when it is due; a real engine checks it only
+//!   when the group changes. Shared rules, limits by expression and the strategies that limit the waiting runs are
+//!   supported, as in real engines from v0.106.3.
+//! - Units of a rate limit are given at the beginning of its window; a real engine polls every second. A pause of a rate
+//!   limit is supported, as in real engines from v0.111. A rule with a fixed key for which there is no rate limit is refused
+//!   with the name of the field. A rule with a computed key and no limit leaves the limit of the key alone; a real engine
+//!   sets it to 0.
 //! - Workflows take turns at a worker; priorities apply within a workflow.
 //! - Timers fire when they are due; a real engine polls every second, and a back-off can take half a minute longer
 //!   after an idle time.

@@ -127,7 +127,7 @@ impl LoadGenerator {
                     break EndReason::Completed;
                 }
             }
-            let due = self.schedule.next_due(self.now());
+            let due = self.schedule.next_due(self.now(), self.calls.len());
             let due = due.map(|at| self.began + Duration::from_micros(u64::try_from(at).unwrap_or(0)));
             tokio::select! {
                 // Rare events come first, so that frequent ones cannot starve them.
@@ -288,8 +288,10 @@ impl LoadGenerator {
                     id
                 }
                 kind => {
-                    let is_unanswered =
-                        error.is_temporary() || matches!(kind, ErrorKind::Duplicate(_) | ErrorKind::Unconfirmed(_));
+                    // A refusal does not show whether an earlier submission without a response started the run.
+                    let is_unanswered = run.acceptance == Acceptance::Unanswered
+                        || !did_not_start(&error)
+                        || matches!(kind, ErrorKind::Duplicate(_) | ErrorKind::Unconfirmed(_));
                     if is_unanswered {
                         run.acceptance = Acceptance::Unanswered;
                         progress.unaccounted += 1;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::hatchet::{
-    client::{ClientError, ErrorKind},
+    client::{ClientError, may_have_started},
     wire::readable_duration,
 };
 
@@ -30,7 +30,8 @@ pub(super) struct OutageTracker {
 impl OutageTracker {
     /// Records a submission that failed.
     pub(super) fn submission_failed(&mut self, error: &ClientError) {
-        let problem = if error.kind() == ErrorKind::Exhausted { REFUSED } else { NO_RESPONSE };
+        let is_refusal = !error.never_sent() && !may_have_started(error);
+        let problem = if is_refusal { REFUSED } else { NO_RESPONSE };
         self.failing_since.get_or_insert_with(|| (Instant::now(), problem, error.to_string()));
     }
 
@@ -66,6 +67,7 @@ impl OutageTracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hatchet::client::ErrorKind;
 
     #[test]
     fn start_and_end_are_reported_once() {

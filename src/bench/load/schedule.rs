@@ -58,8 +58,7 @@ impl Schedule {
 
     /// Takes the next batch, if a batch is due and fewer calls than the maximum are in flight.
     pub(super) fn next_batch(&mut self, now: Micros, calls_in_flight: usize) -> Option<Batch> {
-        let max_calls = if self.interval.is_some() { MAX_CALLS_AT_RATE } else { MAX_CALLS };
-        if calls_in_flight >= max_calls {
+        if calls_in_flight >= self.max_calls() {
             return None;
         }
         if self.retries.front().is_some_and(|(at, _)| *at <= now) {
@@ -74,9 +73,16 @@ impl Schedule {
         self.queued.pop_front()
     }
 
+    fn max_calls(&self) -> usize {
+        if self.interval.is_some() { MAX_CALLS_AT_RATE } else { MAX_CALLS }
+    }
+
     /// The earliest time at which [`Self::next_batch`] may return another batch. `None` if it returns no other batch
-    /// before a call has ended.
-    pub(super) fn next_due(&self, now: Micros) -> Option<Micros> {
+    /// before a call has ended, so that a caller that waits for this time never waits for a time in the past.
+    pub(super) fn next_due(&self, now: Micros, calls_in_flight: usize) -> Option<Micros> {
+        if calls_in_flight >= self.max_calls() {
+            return None;
+        }
         let retry = self.retries.front().map(|(at, _)| *at);
         let due = self.interval.filter(|_| self.next < self.total()).map(|interval| {
             let due = (self.next as f64 * interval) as Micros;
@@ -161,7 +167,7 @@ mod tests {
     fn runs_are_sent_when_due_with_a_rate() {
         let mut schedule = schedule(2, 3, 100, Some(10.0));
         assert_eq!(all(&mut schedule, 0), [(0, vec![0])]);
-        assert_eq!(schedule.next_due(0), Some(120_000));
+        assert_eq!(schedule.next_due(0, 0), Some(120_000));
         let late = schedule.next_batch(350_000, 0).unwrap();
         assert_eq!((late.task, late.indexes, late.due), (0, vec![1], vec![200_000]));
         assert_eq!(all(&mut schedule, 350_000), [(1, vec![0, 1])]);
@@ -175,7 +181,19 @@ mod tests {
         let batch = schedule.next_batch(0, 0).unwrap();
         schedule.retry(batch.clone(), 0);
         assert!(!schedule.is_empty());
-        assert_eq!((schedule.next_batch(RETRY_DELAY - 1, 0), schedule.next_due(0)), (None, Some(RETRY_DELAY)));
+        assert_eq!((schedule.next_batch(RETRY_DELAY - 1, 0), schedule.next_due(0, 0)), (None, Some(RETRY_DELAY)));
         assert_eq!(schedule.next_batch(RETRY_DELAY, 0), Some(batch));
+    }
+
+    #[test]
+    fn retry_is_not_due_while_the_maximum_of_calls_is_in_flight() {
+        for (rate, max_calls) in [(None, MAX_CALLS), (Some(1.0), MAX_CALLS_AT_RATE)] {
+            let mut schedule = schedule(1, 1, 1, rate);
+            let batch = schedule.next_batch(0, 0).unwrap();
+            schedule.retry(batch, 0);
+            let late = RETRY_DELAY * 10;
+            assert_eq!((schedule.next_due(late, max_calls), schedule.next_batch(late, max_calls)), (None, None));
+            assert_eq!(schedule.next_due(late, max_calls - 1), Some(RETRY_DELAY));
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         plan::LoadPlan,
     },
     hatchet::{
-        client::{Client, ClientError, ErrorKind, RunItem, RunRef},
+        client::{Client, ClientError, RunItem, RunRef, may_have_started},
         task::Stub,
     },
 };
@@ -50,5 +50,5 @@ pub(super) async fn submit(
 
 /// Whether a submission with this error certainly started no run.
 pub(super) fn did_not_start(error: &ClientError) -> bool {
-    error.never_sent() || error.kind() == ErrorKind::Exhausted
+    !may_have_started(error)
 }

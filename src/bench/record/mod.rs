@@ -15,4 +15,4 @@ pub(super) use folder::SUMMARY;
 pub use recording::EndReason;
 pub(super) use recording::{Recording, SecondPass, SlotsByPool};
 pub(super) use run::{Acceptance, Micros, RunRecord, RunRecords};
-pub(super) use times::fill_times;
+pub(super) use times::{Span, fill_times};

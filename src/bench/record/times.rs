@@ -28,12 +28,12 @@ const MAX_READINGS: usize = 4;
 const READING_DELAY: Duration = Duration::from_secs(1);
 
 /// Reads the runs created after `since` until each ended run has its times, a reading completes no further run, or
-/// [`MAX_READINGS`] is reached. `began` is the start of the benchmark.
+/// [`MAX_READINGS`] is reached. `span` is the time of the benchmark, see [`apply_row`].
 pub(in crate::bench) async fn fill_times(
     rest: &RestClient,
     plan: &LoadPlan,
     runs: &mut RunRecords,
-    began: SystemTime,
+    span: Span,
     since: SystemTime,
 ) -> Result<(), ClientError> {
     let positions: HashMap<RunId, usize> =
@@ -43,7 +43,7 @@ pub(in crate::bench) async fn fill_times(
         let mut pages = rest.runs(&RunFilter::since(since).metadata(RUN_KEY_PREFIX, &plan.prefix));
         while let Some(rows) = pages.next().await? {
             for row in &rows {
-                apply_row(plan, runs, &positions, began, row);
+                apply_row(plan, runs, &positions, span, row);
             }
         }
         let missing = runs.all.iter().filter(|run| run.status.is_some() && run.finished.is_none()).count();
@@ -58,12 +58,22 @@ pub(in crate::bench) async fn fill_times(
     Ok(())
 }
 
+/// The time of a benchmark: its start, and its duration.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::bench) struct Span {
+    pub(in crate::bench) began: SystemTime,
+    pub(in crate::bench) duration: Micros,
+}
+
 /// Copies the times of a row to its run. Recovers the run if its id is unknown.
+///
+/// Runs that had not finished when a benchmark was stopped go on. Their times after its end are left out, because the
+/// metrics would mix them with the times of the benchmark, and show a waiting time longer than the benchmark.
 fn apply_row(
     plan: &LoadPlan,
     runs: &mut RunRecords,
     positions: &HashMap<RunId, usize>,
-    began: SystemTime,
+    Span { began, duration }: Span,
     row: &RunSummary,
 ) {
     let Ok(id) = row.workflow_run_external_id.parse::<RunId>() else { return };
@@ -78,7 +88,11 @@ fn apply_row(
             _ => None,
         };
     }
-    let time = |text: &Option<String>| text.as_deref().and_then(|text| micros_since(began, text));
+    let is_observed = run.seen.is_some();
+    let time = |text: &Option<String>| {
+        let at = text.as_deref().and_then(|text| micros_since(began, text))?;
+        (is_observed || at <= duration).then_some(at)
+    };
     run.created = time(&row.created_at).or(run.created);
     run.started = time(&row.started_at).or(run.started);
     run.finished = time(&row.finished_at).or(run.finished);
@@ -105,6 +119,28 @@ fn micros_since(began: SystemTime, text: &str) -> Option<Micros> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::{plan::test_plan, record::RunRecord};
+
+    #[test]
+    fn times_after_the_end_are_left_out_unless_the_end_was_observed() {
+        let plan = LoadPlan { runs: 2, ..test_plan(&[("t", "default")]) };
+        let mut runs = RunRecords::new(&plan);
+        let began = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let span = Span { began, duration: 2_000_000 };
+        for position in 0..2 {
+            let id = RunId::random();
+            (runs.all[position].id, runs.all[position].acceptance) = (Some(id), Acceptance::Started);
+            runs.all[position].seen = (position == 1).then_some(2_000_000);
+            let row = serde_json::from_value(serde_json::json!({
+                "workflowRunExternalId": id.to_string(), "status": "COMPLETED", "createdAt": "2001-09-09T01:46:40Z",
+                "startedAt": "2001-09-09T01:46:41Z", "finishedAt": "2001-09-09T01:46:43Z",
+            }));
+            apply_row(&plan, &mut runs, &HashMap::from([(id, position)]), span, &row.unwrap());
+        }
+        let times = |run: &RunRecord| (run.started, run.finished);
+        assert_eq!(times(&runs.all[0]), (Some(1_000_000), None));
+        assert_eq!(times(&runs.all[1]), (Some(1_000_000), Some(3_000_000)));
+    }
 
     #[test]
     fn times_count_from_the_start() {

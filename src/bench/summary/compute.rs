@@ -64,7 +64,8 @@ pub(in crate::bench) fn compute(recording: &Recording, plan: &LoadPlan, inputs: 
         }
         .to_owned(),
         began: Timestamp::from(recording.began).to_string(),
-        seconds: seconds(last_seen.unwrap_or(recording.duration)),
+        // A stopped benchmark has runs that have waited until its end.
+        seconds: seconds(last_seen.filter(|_| recording.end == EndReason::Completed).unwrap_or(recording.duration)),
         environment: inputs.environment,
         settings: settings(plan),
         outcomes: by_task(&recording.runs, plan, count_outcomes),

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RUNS/S", allow_hyphen_values = true, help_heading = LOAD)]
     pub(super) rate: Option<String>,
     /// Time limit for the runs, and separately for the preparation before them
-    #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = LOAD)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", allow_hyphen_values = true, help_heading = LOAD)]
     pub(super) timeout: String,
     /// Folder for the report [default: hatchet-bench/<key prefix>]
     #[arg(long, value_name = "DIR", help_heading = REPORT)]
@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// Format of results
     #[arg(short, long, value_name = "FORMAT", default_value = "human", help_heading = REPORT)]
     pub(super) output: OutputFormat,
+    /// Show results, warnings and errors only
+    #[arg(long, short, conflicts_with_all = ["log_level", "verbose"])]
+    pub(super) quiet: bool,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
 }

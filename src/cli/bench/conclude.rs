@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{display::print_result, open::open};
+use super::{
+    display::{print_note, print_result},
+    open::open,
+};
 use crate::{
     bench::{BenchmarkResult, EndReason, RUN_KEY, Summary},
     cli::{
@@ -20,6 +23,8 @@ pub(super) struct Conclusion<'a> {
     pub(super) before: Option<&'a Summary>,
     pub(super) format: OutputFormat,
     pub(super) commands: &'a CommandRenderer,
+    /// Whether the path of the report is left out.
+    pub(super) quiet: bool,
     /// Whether to open the report.
     pub(super) open: bool,
 }
@@ -29,15 +34,17 @@ impl Conclusion<'_> {
     pub(super) async fn print(&self) -> Result<(), Exit> {
         print_result(self.result, self.before, self.format)?;
         for line in &self.result.write_errors {
-            print_message(&format!("note: {line}"));
+            print_note(line);
         }
         if self.result.write_errors.is_empty() {
             let report = self.folder.join("report.html");
-            print_message(&format!("report: {}", report.display()));
+            if !self.quiet {
+                print_message(&format!("report: {}", report.display()));
+            }
             if self.open
                 && let Err(reason) = open(&report).await
             {
-                print_message(&format!("note: opening the report failed: {reason}"));
+                print_note(&format!("opening the report failed: {reason}"));
             }
         }
         Ok(())

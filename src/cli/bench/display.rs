@@ -1,6 +1,6 @@
 //! Shows the progress of a benchmark, and its results.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,9 @@ use crate::{
     bench::{BenchmarkResult, Observer, Progress, Summary, TaskProgress, ideal_time, metrics},
     cli::{
         Exit,
-        output::{OutputFormat, can_draw_rows, draw_rows, print_line, print_message},
+        output::{
+            OutputFormat, Style, can_draw_rows, color_enabled, draw_rows, paint, print_line, print_message, printable,
+        },
     },
     hatchet::wire::readable_duration,
 };
@@ -19,11 +21,20 @@ const BAR: usize = 12;
 /// Shows progress on stderr: bars on a terminal, a JSON line per second elsewhere.
 pub(super) struct ProgressDisplay {
     bars: bool,
+    /// Whether only notes are shown.
+    quiet: bool,
 }
 
 impl ProgressDisplay {
-    pub(super) fn new() -> Self {
-        Self { bars: can_draw_rows() }
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { bars: can_draw_rows() && !quiet, quiet }
+    }
+
+    /// Prints a message, unless only notes are shown.
+    pub(super) fn message(&self, text: &str) {
+        if !self.quiet {
+            print_message(text);
+        }
     }
 }
 
@@ -41,13 +52,18 @@ impl Observer for ProgressDisplay {
         if self.bars {
             draw_rows(rows(progress));
         } else {
-            print_message(&json_line(progress).to_string());
+            self.message(&json_line(progress).to_string());
         }
     }
 
     fn note(&mut self, line: &str) {
-        print_message(&format!("note: {line}"));
+        print_note(line);
     }
+}
+
+/// Prints a note, which the user should read, to stderr.
+pub(super) fn print_note(text: &str) {
+    print_message(&format!("{} {text}", paint("note:", Style::Cyan, color_enabled(&io::stderr()))));
 }
 
 /// A row with a bar for each task, and a row for all of them.
@@ -134,7 +150,10 @@ pub(super) fn print_result(
     }
     let all = summary.all();
     let took = readable_duration(Duration::try_from_secs_f64(summary.seconds).unwrap_or_default());
-    print_line(format!("{} of {} runs completed in {took}", all.completed, all.total))?;
+    let color = color_enabled(&io::stdout());
+    let style = if all.completed == all.total { Style::Green } else { Style::Red };
+    let completed = format!("{} of {} runs completed", all.completed, all.total);
+    print_line(format!("{} in {took}", paint(completed, style, color)))?;
     for (count, name) in [
         (all.failed, "failed"),
         (all.cancelled, "cancelled"),
@@ -144,7 +163,7 @@ pub(super) fn print_result(
         (all.not_submitted, "not submitted"),
     ] {
         if count > 0 {
-            print_line(format!("  {count} {name}"))?;
+            print_line(format!("  {}", paint(format!("{count} {name}"), Style::Red, color)))?;
         }
     }
     let dedupe = &summary.dedupe;
@@ -165,7 +184,7 @@ pub(super) fn print_result(
         print_line(format!("  ideal time: {ideal}"))?;
     }
     for error in &summary.errors {
-        print_line(format!("  {} x {}", error.runs, error.text))?;
+        print_line(format!("  {} x {}", error.runs, printable(&error.text)))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use self::{display::ProgressDisplay, own_worker::OwnWorker, prepare::Prepared};
 use super::{
     Exit,
     connection::{CommandRenderer, EngineChoice, choose_engine, client_config, render_command},
-    output::{Program, init_logging, print_message},
+    output::{Program, init_logging, print_message, print_warning},
     signals::Signals,
 };
 use crate::{
@@ -26,8 +26,24 @@ pub(super) use args::Args;
 pub(super) use request::Request;
 
 /// Runs the benchmark, and starts and stops a worker for it if requested.
+///
+/// Runs on a thread of the runtime. On the main thread, each outcome from the client's watcher would wake another
+/// thread.
 pub(super) async fn run(request: Request) -> Result<(), Exit> {
+    match tokio::spawn(run_on_worker_thread(request)).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(interrupted_early()),
+        },
+    }
+}
+
+async fn run_on_worker_thread(request: Request) -> Result<(), Exit> {
     init_logging(&request.sources, Program::Runner)?;
+    for warning in &request.warnings {
+        print_warning(warning);
+    }
     let choice = choose_engine(request.embedded, &request.sources)?;
     let mut signals = Signals::listen()?;
     let mut worker = None;
@@ -55,17 +71,17 @@ async fn measure(
     worker: Option<&mut OwnWorker>,
 ) -> Result<(), Exit> {
     let config = client_config(choice, &request.sources)?;
-    print_message(&format!("uses the {} at {}", choice.description(), config.host_port));
+    let mut display = ProgressDisplay::new(request.quiet);
+    display.message(&format!("uses the {} at {}", choice.description(), config.host_port));
     let client = Client::new(config)?;
     let commands = CommandRenderer::new(request.embedded, &request.sources);
-    let mut display = ProgressDisplay::new();
     let prepared = tokio::select! {
         prepared = prepare::prepare(&client, &request, &commands, &mut display) => prepared?,
         () = signals.next() => return Err(interrupted_early()),
     };
     let Prepared { plan, engine_version, warnings } = prepared;
     let path = request.folder.path().to_owned();
-    let open = request.open;
+    let (open, quiet) = (request.open, request.quiet);
     let info = BenchmarkInfo {
         engine: if matches!(choice, EngineChoice::Embedded(_)) { "embedded" } else { "Hatchet" }.to_owned(),
         engine_version,
@@ -74,7 +90,7 @@ async fn measure(
         before: request.before.clone(),
         warnings,
     };
-    print_message(&format!("key prefix {}, report in {}", request.prefix, path.display()));
+    display.message(&format!("key prefix {}, report in {}", request.prefix, path.display()));
     let stop = CancellationToken::new();
     let running = bench::run(&client, plan, info, request.folder, &stop, &mut display);
     let result = run_until_stopped(running, &stop, signals, worker).await?;
@@ -86,6 +102,7 @@ async fn measure(
         before: request.before.as_ref(),
         format: request.format,
         commands: &commands,
+        quiet,
         open,
     };
     conclusion.print().await?;

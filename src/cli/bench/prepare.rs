@@ -42,7 +42,7 @@ pub(super) async fn prepare(
         Err(error) => {
             return Err(match deadline.before(diagnose(&client.config())).await.flatten() {
                 Some(reason) => Exit::unreachable(reason),
-                None => error.into(),
+                None => Exit::from_call(error, &client.config().host_port),
             });
         }
     };

@@ -12,10 +12,14 @@ use crate::{
         Exit,
         connection::EmbeddedMode,
         output::OutputFormat,
-        settings::{parse_seconds, read_file},
+        settings::{parse_seconds, read_file, unknown_fields},
         task_registry::TaskRegistry,
     },
-    hatchet::{client::Sources, task::ErasedTask},
+    hatchet::{
+        client::{Source, Sources},
+        task::ErasedTask,
+        wire::check_object,
+    },
 };
 
 /// Maximum number of runs of a benchmark. The documented memory of a benchmark applies up to here.
@@ -27,6 +31,8 @@ const MAX_SUMMARY: usize = 16 << 20;
 pub(crate) struct Request {
     /// The tasks with their inputs.
     pub(super) tasks: Vec<(ErasedTask, Template)>,
+    /// Warnings about the inputs.
+    pub(super) warnings: Vec<String>,
     pub(super) runs: usize,
     pub(super) prefix: String,
     pub(super) batch: usize,
@@ -40,6 +46,8 @@ pub(crate) struct Request {
     /// Whether to open the report at the end.
     pub(super) open: bool,
     pub(super) format: OutputFormat,
+    /// Whether only results, warnings and errors are shown.
+    pub(super) quiet: bool,
     pub(super) embedded: Option<EmbeddedMode>,
     pub(super) sources: Sources,
 }
@@ -66,11 +74,17 @@ impl Request {
         let prefix = args.key_prefix.unwrap_or_else(generate_prefix);
         validate_prefix(&prefix).map_err(|rule| Exit::usage(format!("invalid --key-prefix \"{prefix}\": {rule}")))?;
         let tasks = parse_inputs(tasks, &args.input_json, registry)?;
+        let warnings = tasks.iter().flat_map(|(task, template)| input_warnings(task, template)).collect();
+        let mut sources = args.connection.sources();
+        if args.quiet {
+            sources.set("HATCHET_CLIENT_LOG_LEVEL", "warn", Source::Flag("--quiet"));
+        }
         let before = args.compare.as_deref().map(read_summary).transpose()?;
         let out = args.out.unwrap_or_else(|| default_folder(&prefix));
         let folder = ReportFolder::open(&out, &prefix).map_err(Exit::usage)?;
         Ok(Self {
             tasks,
+            warnings,
             runs,
             prefix,
             batch,
@@ -82,8 +96,9 @@ impl Request {
             verify_dedupe: args.verify_dedupe,
             open: args.open,
             format: args.output,
+            quiet: args.quiet,
             embedded: args.connection.embedded,
-            sources: args.connection.sources(),
+            sources,
         })
     }
 }
@@ -134,6 +149,7 @@ fn parse_inputs(
         let json = own.or(for_all).unwrap_or("{}");
         let invalid = |e: String| Exit::usage(format!("--input-json for {} is {e}", task.name()));
         let template = Template::parse(json).map_err(invalid)?;
+        check_object(json).map_err(|e| invalid(e.to_string()))?;
         // Inputs differ by the index only, so the first is representative.
         let unfit = |e| format!("not an input of the task: {e}: see the schema with `runner --list-tasks`");
         let complete = task.complete_input(&template.render(0).to_string()).map_err(|e| invalid(unfit(e)))?;
@@ -141,6 +157,12 @@ fn parse_inputs(
         Ok((task, template))
     };
     tasks.into_iter().map(input).collect()
+}
+
+/// Warnings about the fields of an input that its task ignores. Inputs differ by the index only.
+fn input_warnings(task: &ErasedTask, template: &Template) -> Vec<String> {
+    let unknown = unknown_fields(task, &template.render(0).to_string());
+    unknown.iter().map(|field| format!("--input-json for {} has {field}", task.name())).collect()
 }
 
 /// Reads the summary in the folder of an earlier report.
@@ -188,10 +210,28 @@ mod tests {
             (&["nope={}"], "no task is called"),
             (&["cpu-heavy-task={}"], "not among --tasks"),
             (&["{}", "{}"], "given twice"),
+            (&[r#"{"seconds":1,"seconds":2}"#], "seconds"),
         ] {
             let message = templates(&["sync-sleep-task"], inputs).unwrap_err();
             assert!(message.contains(part), "{inputs:?}: {message}");
         }
+    }
+
+    #[test]
+    fn unknown_field_is_a_warning() {
+        let registry = TaskRegistry::of_quickstart();
+        let warnings = |json: &str| {
+            let tasks = registry.select(["sync-sleep-task"]).unwrap();
+            let inputs = parse_inputs(tasks, &[json.to_owned()], &registry).unwrap_or_else(|e| panic!("{e:?}"));
+            inputs.iter().flat_map(|(task, template)| input_warnings(task, template)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            warnings(r#"{"secnds":"{index}"}"#),
+            [
+                "--input-json for sync-sleep-task has the unknown field `secnds`, which is ignored; did you mean `seconds`?"
+            ]
+        );
+        assert!(warnings(r#"{"seconds":0.1}"#).is_empty());
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(super) struct Args {
     #[arg(short, long, conflicts_with_all = ["run_id", "stream", "no_wait"], help_heading = INFORMATION)]
     pub(super) list_tasks: bool,
     /// Maximum time to wait, such as 30s, or a number of seconds; the run continues
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(super) timeout: Option<String>,
     /// Metadata pair by which the run can be found; repeatable
     #[arg(short, long, value_name = "K=V", conflicts_with = "run_id")]

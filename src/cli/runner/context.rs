@@ -40,5 +40,5 @@ pub(super) async fn explain_error(client: &Client, error: ClientError, deadline:
     {
         return Exit::unreachable(reason);
     }
-    error.into()
+    Exit::from_call(error, &client.config().host_port)
 }

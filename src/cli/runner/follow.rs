@@ -123,7 +123,7 @@ impl<'a> Limits<'a> {
             std::future::pending::<std::convert::Infallible>().await
         };
         tokio::select! {
-            limit = self.deadline.passed() => display.show_timeout(self.run, limit),
+            limit = self.deadline.passed() => display.show_timeout(self.run, self.deadline, limit),
             never = queued => match never {},
             never = display.update_elapsed(&self.elapsed) => match never {},
         }

@@ -10,9 +10,23 @@ use crate::hatchet::wire::parse_duration;
 ///
 /// Returns the rule that the text violates.
 pub(in crate::cli) fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    if let Some(positive) = text.strip_prefix('-')
+        && parse_seconds(positive).is_ok()
+    {
+        return Err("a duration is not negative");
+    }
     let has_unit = text.contains(|c: char| !c.is_ascii_digit() && c != '.');
     let parsed = if has_unit { parse_duration(text) } else { parse_duration(&format!("{text}s")) };
-    parsed.map_err(|_| "set it to a number of seconds, or to a duration such as 500ms, 30s or 1h30m")
+    parsed.map_err(|_| {
+        // With fewer digits, a duration within the limit is valid.
+        let shortened = text.trim_start_matches(|c: char| c.is_ascii_digit());
+        let is_number = shortened.is_empty() || parse_duration(&format!("1{shortened}")).is_ok();
+        if is_number && text.len() > shortened.len() {
+            "it is longer than the maximum of 2562047h, about 292 years"
+        } else {
+            "set it to a number of seconds, or to a duration such as 500ms, 30s or 1h30m"
+        }
+    })
 }
 
 #[cfg(test)]
@@ -28,6 +42,23 @@ mod tests {
         }
         for text in ["", ".", "-5", "1d", "1h30", "5 ", "soon", "9999999999999"] {
             assert_eq!(millis(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn violated_rule_is_named() {
+        for (text, part) in [
+            ("9999999999999", "the maximum of 2562047h"),
+            ("9999999999999h", "the maximum of 2562047h"),
+            ("99999999999999999999999999.5s", "the maximum of 2562047h"),
+            ("-1", "not negative"),
+            ("-1h30m", "not negative"),
+            ("1d", "such as 500ms"),
+            ("", "such as 500ms"),
+            ("-", "such as 500ms"),
+            ("1h30", "such as 500ms"),
+        ] {
+            assert!(parse_seconds(text).unwrap_err().contains(part), "{text}: {:?}", parse_seconds(text));
         }
     }
 }

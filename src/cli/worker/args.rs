@@ -53,11 +53,11 @@ pub(super) struct Args {
     pub(super) name: Option<String>,
     /// Time for running tasks to end after SIGINT or SIGTERM (on Linux SIGHUP, too) [env: HATCHET_WORKER_GRACE]
     /// [default: 25s]
-    #[arg(long, value_name = "DURATION", help_heading = START_AND_STOP)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = START_AND_STOP)]
     pub(super) grace: Option<String>,
     /// Time to wait for an engine that is not up yet; calls that fail with an internal error of the engine are retried
     /// for at least 30s [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
-    #[arg(long, value_name = "DURATION", help_heading = START_AND_STOP)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = START_AND_STOP)]
     pub(super) wait_for_engine: Option<String>,
     /// Register each task a second time as `<task>-keyed`, which accepts each run key once: for `runner bench`
     /// [env: HATCHET_WORKER_RUN_KEYS=1]

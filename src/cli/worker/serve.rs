@@ -154,7 +154,7 @@ async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Sig
     let drained = tokio::select! {
         drained = worker.stop() => drained?,
         () = signals.next() => {
-            print_message("interrupted again: exiting immediately");
+            tracing::warn!("interrupted again: exiting immediately");
             // A regular return would wait for task bodies on threads.
             std::process::exit(130);
         }

@@ -17,6 +17,7 @@ const MAX_REGEX: usize = 1 << 18;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Function {
     Bool,
+    Checksum,
     Contains,
     Double,
     Dyn,
@@ -30,8 +31,10 @@ pub(super) enum Function {
     Uint,
 }
 
-const NAMES: [(&str, Function); 12] = [
+/// The functions and their names.
+const NAMES: [(&str, Function); 13] = [
     ("bool", Function::Bool),
+    ("checksum", Function::Checksum),
     ("contains", Function::Contains),
     ("double", Function::Double),
     ("dyn", Function::Dyn),
@@ -48,13 +51,15 @@ const NAMES: [(&str, Function); 12] = [
 impl Function {
     /// The function that is called as `name(x)`.
     pub(super) fn global(name: &str) -> Option<Self> {
-        Self::named(name).filter(|function| !matches!(function, Self::Contains | Self::EndsWith | Self::StartsWith))
+        Self::named(name)
+            .filter(|function| !matches!(function, Self::Checksum | Self::Contains | Self::EndsWith | Self::StartsWith))
     }
 
     /// The function that is called as `x.name()`.
     pub(super) fn member(name: &str) -> Option<Self> {
         Self::named(name).filter(|function| {
-            matches!(function, Self::Contains | Self::EndsWith | Self::Matches | Self::Size | Self::StartsWith)
+            use Function::{Checksum, Contains, EndsWith, Matches, Size, StartsWith};
+            matches!(function, Checksum | Contains | EndsWith | Matches | Size | StartsWith)
         })
     }
 
@@ -85,6 +90,11 @@ pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], budget: &mut
             "0" | "f" | "false" | "False" | "FALSE" => Ok(Value::Bool(false)),
             _ => Err(not_convertible(function)),
         },
+        (Function::Checksum, [Value::Text(text)]) => {
+            budget.spend_text(text.len().saturating_mul(16))?;
+            let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+            Ok(Value::text(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()))
+        }
         (Function::Contains, [Value::Text(text), Value::Text(part)]) => {
             budget.spend_text(text.len() + part.len())?;
             Ok(Value::Bool(text.contains(&**part)))

@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `lexer` | splits a text into tokens |
 //! | `parser`, `tree` | parses tokens into a syntax tree, macros included |
+//! | `names` | finds the names that an expression uses |
 //! | `eval` | evaluates a tree within a [`Budget`] |
 //! | `operators`, `functions` | operations on values |
 //! | `value`, `fault` | results and errors |
@@ -26,6 +27,7 @@ mod eval;
 mod fault;
 mod functions;
 mod lexer;
+mod names;
 mod operators;
 mod parser;
 #[cfg(test)]
@@ -53,6 +55,16 @@ impl Program {
             return Err(format!("the expression has more than {MAX_TEXT} characters"));
         }
         Ok(Self { root: parser::parse(text)? })
+    }
+
+    /// The first name in the expression that is neither declared nor a type.
+    pub(super) fn undeclared_name(&self, declared: &[&str]) -> Option<&str> {
+        names::undeclared(&self.root, declared)
+    }
+
+    /// Whether the expression uses a variable.
+    pub(super) fn uses(&self, variable: &str) -> bool {
+        names::uses(&self.root, variable)
     }
 
     /// Evaluates the expression with these variables.

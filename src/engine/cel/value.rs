@@ -56,7 +56,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    pub(super) fn text(text: String) -> Self {
+    pub(in crate::engine) fn text(text: String) -> Self {
         Self::Text(Text::Shared(text.into()))
     }
 

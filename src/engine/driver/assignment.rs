@@ -53,7 +53,8 @@ impl TaskInput {
             match &task.phase {
                 Phase::Completed(output) => parents.push((name, output.clone())),
                 Phase::Failed(error) => errors.push((name, error.clone())),
-                Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Cancelled(_) => {}
+                Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => {}
+                Phase::Running(_) | Phase::Cancelled(_) => {}
             }
         }
         Self { input: run.input.clone(), parents, errors: definition.on_failure.then_some(errors) }

@@ -45,7 +45,14 @@ fn trigger(driver: &Driver) -> RunId {
 
 fn trigger_with(driver: &Driver, metadata: &str) -> RunId {
     let template = RunTemplate { workflow: "t".into(), input: "{}".into(), metadata: metadata.into(), priority: None };
-    let item = TriggerItem { template, parent: None, claim: None, origin: Origin::Call };
+    let item = TriggerItem {
+        template,
+        parent: None,
+        claim: None,
+        desired: Default::default(),
+        limits: None,
+        origin: Origin::Call,
+    };
     match driver.apply(|state, now| state.trigger(vec![item], now)).unwrap()[..] {
         [Triggered::New(id)] => id,
         ref other => panic!("{other:?}"),

@@ -8,7 +8,7 @@ use crate::{
     engine::{
         state::{Capacity, State},
         validate::{
-            definition::validate_definition,
+            definition::{missing_rate_limit, validate_definition},
             field,
             filter::{RunSelection, validate_selection},
         },
@@ -36,8 +36,11 @@ impl AdminService for Services {
     ) -> Result<Response<CreateWorkflowVersionResponse>, Status> {
         let timings = self.driver.apply(|state, _| state.timings().clone());
         let definition = validate_definition(request.into_inner(), &timings)?;
-        let (id, workflow_id) =
-            self.driver.add(Capacity::Workers, |state, now| state.put_workflow(definition, now)).await?;
+        let put = self.driver.add(Capacity::Workers, |state, now| match state.missing_rate_limit(&definition) {
+            None => Ok(state.put_workflow(definition, now)),
+            Some((task, at, key)) => Err(missing_rate_limit(task, at, &key)),
+        });
+        let (id, workflow_id) = put.await??;
         Ok(Response::new(CreateWorkflowVersionResponse { id: id.to_string(), workflow_id: workflow_id.to_string() }))
     }
 

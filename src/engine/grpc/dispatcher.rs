@@ -178,7 +178,7 @@ impl Dispatcher for Services {
         let UpsertWorkerLabelsRequest { worker_id, labels } = request.into_inner();
         let id = field::parse_worker_id(&worker_id)?;
         self.driver
-            .add(Capacity::Workers, |state, _| state.label(id, convert_labels(labels)))
+            .add(Capacity::Workers, |state, now| state.label(id, convert_labels(labels), now))
             .await?
             .map_err(|e| worker_not_found(e, &worker_id))?;
         Ok(Response::new(UpsertWorkerLabelsResponse { tenant_id: self.driver.tenant.to_string(), worker_id }))

@@ -11,12 +11,16 @@ use super::{
 use crate::{
     engine::{
         state::{Capacity, Timestamp},
-        validate::{Invalid, template::validate_template},
+        validate::{Invalid, definition::parse_window, template::validate_template},
     },
-    hatchet::wire::proto::{
-        BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
-        PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest, ScheduledWorkflow,
-        TriggerWorkflowResponse, WorkflowVersion, v1::TriggerWorkflowRequest, workflow_service_server::WorkflowService,
+    hatchet::wire::{
+        excerpt,
+        proto::{
+            BulkTriggerWorkflowRequest, BulkTriggerWorkflowResponse, PauseRateLimitRequest, PauseRateLimitResponse,
+            PutRateLimitRequest, PutRateLimitResponse, PutWorkflowRequest, ScheduleWorkflowRequest, ScheduledWorkflow,
+            TriggerWorkflowResponse, WorkflowVersion, v1::TriggerWorkflowRequest,
+            workflow_service_server::WorkflowService,
+        },
     },
 };
 
@@ -75,14 +79,33 @@ impl WorkflowService for Services {
         }))
     }
 
-    async fn put_rate_limit(&self, _: Request<PutRateLimitRequest>) -> Result<Response<PutRateLimitResponse>, Status> {
-        Err(unimplemented("rate limits"))
+    async fn put_rate_limit(
+        &self,
+        request: Request<PutRateLimitRequest>,
+    ) -> Result<Response<PutRateLimitResponse>, Status> {
+        let PutRateLimitRequest { key, limit, duration } = request.into_inner();
+        if key.is_empty() {
+            return Err(Status::invalid_argument("key is required"));
+        }
+        let window =
+            parse_window(duration).ok_or_else(|| Status::invalid_argument(format!("invalid duration {duration}")))?;
+        let put = self.driver.add(Capacity::Runs, |state, now| state.put_rate_limit(&key, limit.into(), window, now));
+        put.await?;
+        Ok(Response::new(PutRateLimitResponse {}))
     }
 
     async fn pause_rate_limit(
         &self,
-        _: Request<PauseRateLimitRequest>,
+        request: Request<PauseRateLimitRequest>,
     ) -> Result<Response<PauseRateLimitResponse>, Status> {
-        Err(unimplemented("rate limits"))
+        let PauseRateLimitRequest { key, paused_until } = request.into_inner();
+        if key.is_empty() {
+            return Err(Status::invalid_argument("key is required"));
+        }
+        let until = paused_until.ok_or_else(|| Status::invalid_argument("paused_until is required"))?;
+        let until = Timestamp::from_wire(&until);
+        let paused = self.driver.with(|state, now| state.pause_rate_limit(&key, until, now)).await?;
+        let paused = paused.ok_or_else(|| Status::not_found(format!("rate limit not found: {}", excerpt(&key))))?;
+        Ok(Response::new(PauseRateLimitResponse { paused_until: Some(paused.to_wire()) }))
     }
 }

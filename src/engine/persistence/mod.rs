@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tracked` | collections that track their changes |
 //! | `records` | the stored form of each kind of value |
+//! | `limit_records` | that of limits |
 //! | `row` | rows and batches of row changes |
 //! | `barrier` | the commit barrier, which withholds responses until a batch is written |
 //! | `writer` | writing a batch, with retries |
@@ -12,6 +13,7 @@
 //! No module here depends on the state machine, which converts its values to records and back.
 
 pub(super) mod barrier;
+pub(super) mod limit_records;
 pub(super) mod records;
 pub(super) mod row;
 #[cfg(feature = "durable")]

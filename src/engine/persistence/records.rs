@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use prost::Message;
 use uuid::Uuid;
 
-use super::row::Damaged;
+use super::{
+    limit_records::{DesiredLabelRecord, LimitsRecord},
+    row::Damaged,
+};
 
 /// A UUID in 18 bytes, decoded without an allocation.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -85,6 +88,22 @@ pub(crate) struct RunRecord {
     pub(crate) tasks: Vec<Id>,
     #[prost(string, optional, tag = "11")]
     pub(crate) claim: Option<String>,
+    #[prost(message, optional, tag = "40")]
+    pub(crate) limits: Option<LimitsRecord>,
+    /// Number of concurrency groups of the workflow that have admitted it.
+    #[prost(uint32, tag = "41")]
+    pub(crate) groups_held: u32,
+    /// Whether it has entered the concurrency groups of the workflow.
+    #[prost(bool, tag = "42")]
+    pub(crate) is_in_groups: bool,
+    /// The worker that the trigger desires.
+    #[prost(message, optional, tag = "43")]
+    pub(crate) desired_worker: Option<Id>,
+    /// The worker of the first assignment, if the workflow is sticky.
+    #[prost(message, optional, tag = "44")]
+    pub(crate) sticky_worker: Option<Id>,
+    #[prost(message, repeated, tag = "45")]
+    pub(crate) desired_labels: Vec<DesiredLabelRecord>,
 }
 
 /// The task that triggered a child run.
@@ -112,6 +131,8 @@ pub(crate) enum StageRecord {
     Cancelled = 7,
     /// Cancelled by the schedule timeout.
     ScheduleTimedOut = 8,
+    /// Waits for admission by a limit.
+    Held = 40,
 }
 
 /// A task of a run.
@@ -155,6 +176,9 @@ pub(crate) struct TaskRecord {
     /// Sequence number of its latest end; 0 in files of earlier versions.
     #[prost(uint64, tag = "17")]
     pub(crate) finish_seq: u64,
+    /// Number of concurrency groups that have admitted it.
+    #[prost(uint32, tag = "40")]
+    pub(crate) groups_held: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -206,6 +230,10 @@ pub(crate) enum HistoryKindRecord {
     Skipped = 12,
     Refreshed = 13,
     SlotReleased = 14,
+    /// Cancelled by the strategy of a concurrency group.
+    Displaced = 40,
+    /// A rate limit has too few units.
+    RateLimited = 41,
 }
 
 /// A child run, by its parent and its key or index.

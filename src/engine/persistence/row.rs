@@ -18,11 +18,12 @@ pub(crate) enum Table {
     Events,
     Schedules,
     Crons,
+    RateLimits,
 }
 
 impl Table {
     /// All tables, in the order in which they are read back: a row refers only to rows of earlier tables.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Versions,
         Self::Workers,
         Self::Runs,
@@ -33,6 +34,7 @@ impl Table {
         Self::Events,
         Self::Schedules,
         Self::Crons,
+        Self::RateLimits,
     ];
 
     /// The table's name in the database.
@@ -48,7 +50,13 @@ impl Table {
             Self::Events => "events",
             Self::Schedules => "schedules",
             Self::Crons => "crons",
+            Self::RateLimits => "rate_limits",
         }
+    }
+
+    /// Whether the files of all versions have the table.
+    pub(crate) fn is_in_all_files(self) -> bool {
+        !matches!(self, Self::RateLimits)
     }
 
     /// Whether its keys are numbers in the order of creation, so that new rows are appended to the table.
@@ -56,6 +64,7 @@ impl Table {
         match self {
             Self::Versions | Self::Runs | Self::Tasks | Self::Lines | Self::Events => true,
             Self::Children | Self::Claims | Self::Workers | Self::Schedules | Self::Crons => false,
+            Self::RateLimits => false,
         }
     }
 }

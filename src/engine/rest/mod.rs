@@ -9,6 +9,7 @@
 //! | tasks and their logs, cancelling and replaying | `tasks` |
 //! | the history of tasks | `task_events` |
 //! | numbers of tasks and runs | `metrics` |
+//! | rate limits | `rate_limits` |
 //! | workflows | `workflows` |
 //! | workers and the tenant | `workers` |
 //! | scheduled runs, crons, events | `schedules`, `crons`, `events` |
@@ -25,6 +26,7 @@ mod crons;
 mod error;
 mod events;
 mod metrics;
+mod rate_limits;
 mod request;
 mod response;
 mod runs;
@@ -44,6 +46,7 @@ pub(super) fn routes(driver: Arc<Driver>) -> Router {
         .merge(tasks::routes())
         .merge(task_events::routes())
         .merge(metrics::routes())
+        .merge(rate_limits::routes())
         .merge(schedules::routes())
         .merge(crons::routes())
         .merge(events::routes())

@@ -110,17 +110,19 @@ fn task_events(state: &State, id: RunId, task: &Task) -> Vec<Keyed> {
     for (number, event) in task.history.numbered() {
         match &event.kind {
             Kind::Assigned(id) => worker = Some(id.to_string()),
-            Kind::Started | Kind::Finished | Kind::Refreshed(_) | Kind::SlotReleased => {}
-            Kind::Queued | Kind::Failed(_) | Kind::TimedOut(_) | Kind::ScheduleTimedOut | Kind::Cancelled => {
-                worker = None
-            }
+            Kind::Started | Kind::Finished | Kind::Refreshed(_) | Kind::SlotReleased | Kind::RateLimited(_) => {}
+            Kind::Queued | Kind::Failed(_) | Kind::TimedOut(_) | Kind::ScheduleTimedOut => worker = None,
+            Kind::Cancelled | Kind::Displaced => worker = None,
             Kind::Reassigned | Kind::Retrying(_) | Kind::Replayed | Kind::Skipped => worker = None,
         }
         let output = match &task.phase {
             Phase::Completed(output) if event.attempt == task.attempt && event.kind == Kind::Finished => Some(output),
             _ => None,
         };
-        let Description { kind, message, error } = describe(&event);
+        let Description { kind, mut message, error } = describe(&event);
+        if event.kind == Kind::Queued && event.attempt == 0 {
+            message = queued_message(state, task).unwrap_or_default();
+        }
         let object = |number: u64, kind: &str, message: &str| {
             let mut object = JsonObject::from_value(json!({
                 "id": number, "taskId": id.to_string(), "timestamp": rfc3339(event.at), "eventType": kind,
@@ -143,6 +145,13 @@ fn task_events(state: &State, id: RunId, task: &Task) -> Vec<Keyed> {
     events
 }
 
+/// The message of a task's first event: the keys of its concurrency groups.
+fn queued_message(state: &State, task: &Task) -> Option<String> {
+    let limits = state.run(task.run)?.1.limits.as_ref()?;
+    let keys: Vec<&str> = limits.keys(task.spec).collect();
+    (!keys.is_empty()).then(|| format!("concurrency keys evaluated as: {}", keys.join(" ")))
+}
+
 /// An event in the texts of a real engine.
 #[derive(Debug, PartialEq, Eq)]
 struct Description<'a> {
@@ -163,6 +172,7 @@ fn describe(event: &HistoryEvent) -> Description<'_> {
         Kind::TimedOut(error) => with_message("TIMED_OUT", error.to_string()),
         Kind::ScheduleTimedOut => plain("SCHEDULING_TIMED_OUT"),
         Kind::Cancelled => plain("CANCELLED"),
+        Kind::Displaced => with_message("CANCELLED", "Cancelled due to concurrency strategy".to_owned()),
         Kind::Reassigned => plain("REASSIGNED"),
         Kind::Retrying(wait) if wait.is_zero() => {
             with_message("RETRYING", format!("This is retry number {}.", event.attempt))
@@ -175,6 +185,7 @@ fn describe(event: &HistoryEvent) -> Description<'_> {
         Kind::Skipped => plain("SKIPPED"),
         Kind::Refreshed(by) => with_message("TIMEOUT_REFRESHED", format!("Timeout refreshed by {by:?}")),
         Kind::SlotReleased => plain("SLOT_RELEASED"),
+        Kind::RateLimited(message) => with_message("REQUEUED_RATE_LIMIT", message.to_string()),
     }
 }
 

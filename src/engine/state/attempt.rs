@@ -10,7 +10,8 @@
 //!                      BACK-OFF ◄─────────────┘
 //!
 //!  WAITING ──Skipped──► COMPLETED           QUEUED ──ScheduleTimedOut──► CANCELLED
-//!  WAITING ──ParentLost──► CANCELLED        every stage that is not final ──Cancelled──► CANCELLED
+//!  WAITING ──ParentLost──► CANCELLED        every stage that is not final ──Cancelled, Displaced──► CANCELLED
+//!  WAITING ──Rejected──► FAILED
 //!  COMPLETED, FAILED, CANCELLED ──Replayed──► WAITING
 //! ```
 //!
@@ -30,6 +31,7 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
     let only_from = |source: Stage, transition| if stage == source { transition } else { Transition::Ignore };
     match event {
         AttemptEvent::Released => only_from(Stage::Waiting, Transition::Enqueue),
+        AttemptEvent::Rejected(_) => only_from(Stage::Waiting, Transition::Fail),
         AttemptEvent::Skipped => only_from(Stage::Waiting, Transition::Complete),
         AttemptEvent::ParentLost => only_from(Stage::Waiting, Transition::Cancel),
         AttemptEvent::Assigned => only_from(Stage::Queued, Transition::Run),
@@ -41,8 +43,8 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
             only_from(Stage::Running, budget.retry_or_fail())
         }
         AttemptEvent::WorkerLost => only_from(Stage::Running, budget.reassign_or_fail()),
-        AttemptEvent::Cancelled if stage.is_final() => Transition::Ignore,
-        AttemptEvent::Cancelled => Transition::Cancel,
+        AttemptEvent::Cancelled | AttemptEvent::Displaced if stage.is_final() => Transition::Ignore,
+        AttemptEvent::Cancelled | AttemptEvent::Displaced => Transition::Cancel,
         AttemptEvent::Replayed if stage.is_final() => Transition::Restart,
         AttemptEvent::Replayed => Transition::Ignore,
     }
@@ -53,7 +55,7 @@ pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) ->
 pub(crate) enum Stage {
     /// Blocked by other tasks of its run. The initial stage; a task without parents is released immediately.
     Waiting,
-    /// Waiting for a worker.
+    /// Waiting for a worker, or for admission by the limits of the run.
     Queued,
     /// Waiting between two attempts.
     BackOff,
@@ -82,6 +84,8 @@ impl Stage {
 pub(crate) enum AttemptEvent {
     /// The task has no blockers left.
     Released,
+    /// The task has no blockers left, but an expression of its limits failed with this error.
+    Rejected(Arc<str>),
     /// The task is an on-failure task, and no task failed.
     Skipped,
     /// A parent has finished without an output.
@@ -107,6 +111,8 @@ pub(crate) enum AttemptEvent {
     WorkerLost,
     /// A cancellation was requested.
     Cancelled,
+    /// Its concurrency group has no place for the task.
+    Displaced,
     /// A replay was requested.
     Replayed,
 }
@@ -184,11 +190,12 @@ mod tests {
     use Transition::*;
 
     /// The transition of every event by stage, with budget left: waiting, queued, back-off, running, final.
-    fn table() -> [(AttemptEvent, [Transition; 5]); 13] {
+    fn table() -> [(AttemptEvent, [Transition; 5]); 15] {
         let failed = |may_retry| AttemptEvent::Failed { error: "e".into(), may_retry };
         let retry = Retry(Duration::ZERO);
         [
             (AttemptEvent::Released, [Enqueue, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::Rejected("e".into()), [Fail, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Skipped, [Complete, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::ParentLost, [Cancel, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Assigned, [Ignore, Run, Ignore, Ignore, Ignore]),
@@ -200,6 +207,7 @@ mod tests {
             (AttemptEvent::TimedOut, [Ignore, Ignore, Ignore, retry, Ignore]),
             (AttemptEvent::WorkerLost, [Ignore, Ignore, Ignore, Reassign, Ignore]),
             (AttemptEvent::Cancelled, [Cancel, Cancel, Cancel, Cancel, Ignore]),
+            (AttemptEvent::Displaced, [Cancel, Cancel, Cancel, Cancel, Ignore]),
             (AttemptEvent::Replayed, [Ignore, Ignore, Ignore, Ignore, Restart]),
         ]
     }

@@ -5,9 +5,11 @@ use std::{collections::VecDeque, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    concurrency::{Concurrency, GroupKey},
     effect::Effect,
     idempotency::IdempotencyKeys,
     logs::Logs,
+    rate_limits::RateLimits,
     runs::Runs,
     scheduler::{QueueId, Scheduler},
     time::MonotonicTimers,
@@ -48,6 +50,8 @@ pub(crate) struct State {
     pub(super) idempotency_keys: IdempotencyKeys,
     pub(super) workers: Workers,
     pub(super) scheduler: Scheduler,
+    pub(super) concurrency: Concurrency,
+    pub(super) rate_limits: RateLimits,
     pub(super) timers: MonotonicTimers,
     pub(super) calendar: Calendar,
     pub(super) events: Events,
@@ -64,6 +68,8 @@ pub(crate) struct State {
 pub(super) struct Pending {
     /// Tasks that have finished, for their runs and dependent tasks.
     pub(super) finished_tasks: VecDeque<RunId>,
+    /// Concurrency groups that have got or lost a member.
+    pub(super) changed_groups: VecDeque<GroupKey>,
     /// Workers that have free slots again.
     pub(super) freed_workers: Vec<WorkerId>,
     /// Queues that were empty and have a task now.
@@ -82,6 +88,8 @@ impl State {
             idempotency_keys: IdempotencyKeys::default(),
             workers: Workers::default(),
             scheduler: Scheduler::default(),
+            concurrency: Concurrency::default(),
+            rate_limits: RateLimits::default(),
             timers: MonotonicTimers::default(),
             calendar: Calendar::default(),
             events: Events::default(),
@@ -112,6 +120,7 @@ impl State {
             + self.workflows.versions.bytes()
             + self.workers.workers.bytes()
             + self.calendar.bytes()
+            + self.rate_limits.limits.bytes()
     }
 
     /// The engine's time limits, which declarations use as defaults.

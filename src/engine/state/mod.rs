@@ -14,6 +14,11 @@
 //! | [`scheduler`] | queues, worker pools, turns |
 //! | [`workers`] | workers, streams, leases |
 //! | [`triggers`] | events, schedules, crons |
+//! | [`expression`] | expressions of limits, over the data of a run |
+//! | [`limits`] | the limits of a run, as its workflow's expressions evaluate for it |
+//! | [`concurrency`] | concurrency groups |
+//! | [`rate_limits`] | rate limits and the lanes that wait for units |
+//! | [`placement`] | the choice of a worker: sticky workflows and labels |
 //! | [`idempotency`] | expressions, and the claimed keys |
 //! | [`logs`] | log lines |
 //! | [`time`] | clock readings and timers |
@@ -26,13 +31,18 @@
 //! The parts do not depend on `machine`, and `machine` does not depend on `operations`.
 
 pub(crate) mod attempt;
+pub(crate) mod concurrency;
 pub(crate) mod effect;
+pub(crate) mod expression;
 pub(crate) mod idempotency;
+pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod machine;
 pub(crate) mod metadata;
 mod operations;
+pub(crate) mod placement;
 mod query;
+pub(crate) mod rate_limits;
 pub(crate) mod runs;
 pub(crate) mod scheduler;
 pub(crate) mod slots;
@@ -50,7 +60,7 @@ pub(crate) use self::{
     effect::{Effect, TaskEvent},
     logs::LogLine,
     machine::{Capacity, State},
-    operations::{AttemptReport, TriggerError, TriggerItem, Triggered, claim_for},
+    operations::{AttemptReport, Desired, TriggerError, TriggerItem, Triggered, claim_for},
     runs::{HistoryEvent, HistoryEventKind, Origin, Parent, Phase, Run, RunFilter, Task},
     time::{ClockReading, MonotonicInstant, NextDeadline, Timestamp},
     triggers::{Cron, CronError, Event, PushedEvent, RunTemplate, ScheduledRun},

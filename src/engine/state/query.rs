@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     engine::state::{
         machine::State,
+        rate_limits::RateLimit,
         runs::{Run, RunFilter, Task},
         slots::{self, Slot},
         time::ClockReading,
@@ -51,6 +52,16 @@ impl State {
         self.runs.rest_status(run)
     }
 
+    /// All rate limits, in no particular order.
+    pub(crate) fn rate_limits(&self) -> impl Iterator<Item = (&Arc<str>, &RateLimit)> {
+        self.rate_limits.iter()
+    }
+
+    pub(crate) fn rate_limit(&self, key: &str) -> Option<&RateLimit> {
+        self.rate_limits.get(key)
+    }
+
+    /// All workers by id.
     pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
         self.workers.iter()
     }

@@ -139,7 +139,10 @@ async fn invalid_calls_return_codes_of_real_engine() {
         with(|r| r.priority = Some(0)),
         with(|r| r.desired_worker_id = Some("x".into())),
         with(|r| r.parent_task_run_external_id = Some(String::new())),
-        with(|r| r.desired_worker_labels = [("a".to_owned(), Default::default())].into()),
+        with(|r| {
+            let label = v1::DesiredWorkerLabels { comparator: Some(9), ..Default::default() };
+            r.desired_worker_labels = [("a".to_owned(), label)].into();
+        }),
     ];
     for request in invalid {
         let status = client.workflows.trigger_workflow(request.clone()).await.unwrap_err();

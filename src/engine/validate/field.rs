@@ -28,6 +28,12 @@ pub(crate) fn parse_worker_id(text: &str) -> Result<WorkerId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid worker ID format: {}", excerpt(text))))
 }
 
+/// Parses the id of the worker that a trigger desires.
+pub(super) fn parse_desired_worker_id(text: &str) -> Result<WorkerId, Invalid> {
+    text.parse()
+        .map_err(|_| Invalid::request(&format!("desiredWorkerId must be a valid UUID, got `{}`", excerpt(text))))
+}
+
 /// Parses the id of a task run in a step event.
 pub(crate) fn parse_reported_task_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid task external run id {}: it is not a UUID", excerpt(text))))

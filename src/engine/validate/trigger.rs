@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{error::Invalid, field, template::validate_template};
+use super::{definition::validate_desired_labels, error::Invalid, field, template::validate_template};
 use crate::{
-    engine::state::{Origin, Parent, RunTemplate, TriggerItem, Version, claim_for, metadata},
+    engine::state::{
+        Desired, Origin, Parent, RunTemplate, TriggerItem, Version, claim_for, limits::EvaluatedLimits, metadata,
+    },
     hatchet::wire::{RunId, excerpt, proto::v1::TriggerWorkflowRequest},
 };
 
@@ -23,13 +25,12 @@ pub(crate) fn validate_trigger(
     parent_run: Option<&ParentRun>,
     max_message: usize,
 ) -> Result<TriggerItem, Invalid> {
-    if !from.desired_worker_labels.is_empty() {
-        return Err(Invalid::unsupported("worker affinity (desired_worker_labels)"));
-    }
-    if let Some(id) = &from.desired_worker_id {
-        // Only its form matters: it has an effect on sticky workflows alone, which definitions cannot declare here.
-        field::parse_worker_id(id)?;
-    }
+    let worker = from.desired_worker_id.as_deref().filter(|id| !id.is_empty());
+    let refuse = |field: &str, reason: &str| Invalid::new(format!("invalid DesiredWorkerLabels{field}: {reason}"));
+    let desired = Desired {
+        worker: worker.map(field::parse_desired_worker_id).transpose()?,
+        labels: validate_desired_labels(&from.desired_worker_labels, refuse)?,
+    };
     let metadata = from.additional_metadata.as_deref();
     let mut template = validate_template(&from.name, &from.input, metadata, from.priority, max_message)?;
     let parent = match &from.parent_task_run_external_id {
@@ -42,12 +43,12 @@ pub(crate) fn validate_trigger(
     if let (Some(parent), Some(run)) = (&parent, parent_run) {
         template.metadata = metadata::for_child(&template.metadata, &run.metadata, run.id, parent.task);
     }
-    validate_item(template, parent, version)
+    Ok(TriggerItem { desired, ..validate_item(template, parent, version)? })
 }
 
-/// Adds the claim of its idempotency key to a run. `version` is the newest version of the workflow, or `None` if the
-/// workflow is unknown, which the state machine refuses. Evaluates the version's idempotency expression, which can take
-/// some milliseconds.
+/// A run to be triggered. `version` is the newest version of the workflow, or `None` if the workflow is unknown, which
+/// the state machine refuses. Evaluates the version's expressions for idempotency and limits, which can take some
+/// milliseconds.
 pub(crate) fn validate_item(
     template: RunTemplate,
     parent: Option<Parent>,
@@ -55,7 +56,8 @@ pub(crate) fn validate_item(
 ) -> Result<TriggerItem, Invalid> {
     let claim = version.map(|version| claim_for(version, &template.input, &template.metadata));
     let claim = claim.transpose().map_err(Invalid::new)?.flatten();
-    Ok(TriggerItem { template, parent, claim, origin: Origin::Call })
+    let limits = version.and_then(|version| EvaluatedLimits::early(version, &template.input, &template.metadata));
+    Ok(TriggerItem { template, parent, claim, desired: Desired::default(), limits, origin: Origin::Call })
 }
 
 fn parse_parent_id(text: &str) -> Result<RunId, Invalid> {

@@ -56,7 +56,7 @@ mod trigger;
 mod watcher;
 
 pub(in crate::hatchet) use self::limits::desired_label;
-pub(crate) use self::trigger::{Parent, TriggerOptions};
+pub(crate) use self::trigger::{Parent, TriggerOptions, may_have_started};
 pub use self::{
     call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait},
     events::{NewEvent, PushEvent, PushedEvent},

@@ -1,8 +1,8 @@
 //! Connections to an engine.
 //!
 //! A [`Connection`] has one [`Link`] at a time. It replaces the link when the liveness monitor reports it dead, and
-//! when an embedded engine has restarted with another address or token. Calls of the old link fail with
-//! [`ErrorKind::Unreachable`]. Later calls use the new link.
+//! when an embedded engine has restarted with another address, or refuses the token and has a new one. Calls of the old
+//! link fail with [`ErrorKind::Unreachable`]. Later calls use the new link.
 
 use std::{
     fmt,
@@ -65,6 +65,7 @@ struct Shared {
     engine: Mutex<Engine>,
     auth: Arc<AuthState>,
     last_rediscovery: Mutex<Option<Instant>>,
+    last_failure: Mutex<Option<(Instant, ClientError)>>,
 }
 
 /// The engine that calls are sent to.
@@ -108,7 +109,7 @@ impl Shared {
     /// Closes a link. If it is the current link, replaces it by a new one, to the engine that the handshake file
     /// currently names.
     fn replace(&self, link: &Arc<Link>, reason: LinkClosed) {
-        if !self.rediscover() {
+        if !self.rediscover(false) {
             let mut engine = self.engine();
             if Arc::ptr_eq(&engine.link, link) {
                 engine.link = Arc::new(Link::new(&engine.endpoint, &engine.dialer, engine.bearer.clone()));
@@ -117,11 +118,11 @@ impl Shared {
         link.close(reason);
     }
 
-    /// Reads the handshake file again, if the settings come from one. Returns whether it names another engine, which
-    /// later calls use.
-    fn rediscover(&self) -> bool {
+    /// Reads the handshake file again, if the settings come from one. Returns whether it names another engine, or a new
+    /// token in place of a refused one. Later calls use these.
+    fn rediscover(&self, token_is_refused: bool) -> bool {
         let previous = self.engine().config.clone();
-        let Some(config) = previous.rediscover() else { return false };
+        let Some(config) = previous.rediscover(token_is_refused) else { return false };
         let address = config.host_port.clone();
         match Engine::new(config) {
             Ok(engine) => {
@@ -190,6 +191,7 @@ impl Connection {
             engine: Mutex::new(Engine::new(config)?),
             auth: Arc::default(),
             last_rediscovery: Mutex::default(),
+            last_failure: Mutex::default(),
         });
         let _monitor = AbortOnDropHandle::new(tokio::spawn(shared.clone().monitor()));
         Ok(Self(Arc::new(Inner { shared, _monitor })))
@@ -223,23 +225,40 @@ impl Connection {
     /// and its refusal of a token that it accepted before may be temporary.
     pub(in crate::hatchet) fn call_error(&self, call: &str, status: Status) -> ClientError {
         let error = ClientError::from_status(call, status);
-        match error.kind() {
-            ErrorKind::Unauthenticated if self.0.shared.rediscover() => ClientError::new(
+        let error = match error.kind() {
+            ErrorKind::Unauthenticated if self.0.shared.rediscover(true) => ClientError::new(
                 ErrorKind::AuthGracePeriod,
                 format!("{call} failed: the engine has a new token, which the next call sends"),
             ),
             ErrorKind::Unauthenticated => self.0.shared.auth.classify_refusal(call, error),
             ErrorKind::Unreachable => {
-                self.follow_engine();
+                self.follow_engine(&error);
                 error
             }
             _ => error,
+        };
+        self.record_failure(&error);
+        error
+    }
+
+    /// Records the error of a failed call if the call may succeed later, for [`Self::failure_since`].
+    pub(in crate::hatchet) fn record_failure(&self, error: &ClientError) {
+        if error.is_temporary() {
+            let failure = Some((Instant::now(), error.clone()));
+            *self.0.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
         }
     }
 
-    /// Switches to the engine that the handshake file currently names, if the settings come from one. Reads the file at
-    /// most once per [`MIN_REDISCOVERY_INTERVAL`].
-    pub(in crate::hatchet) fn follow_engine(&self) {
+    /// The latest temporary failure of a call, if it was after `start`. Names the cause when a caller stops waiting for
+    /// a call that is being retried.
+    pub(crate) fn failure_since(&self, start: Instant) -> Option<ClientError> {
+        let failure = self.0.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failure.filter(|(at, _)| *at >= start).map(|(_, error)| error)
+    }
+
+    /// Switches to the engine that the handshake file currently names after a call failed with this error, if the
+    /// settings come from one. Reads the file at most once per [`MIN_REDISCOVERY_INTERVAL`].
+    pub(in crate::hatchet) fn follow_engine(&self, error: &ClientError) {
         let is_due = {
             let mut last = self.0.shared.last_rediscovery.lock().unwrap_or_else(PoisonError::into_inner);
             let is_due = last.is_none_or(|at| at.elapsed() >= MIN_REDISCOVERY_INTERVAL);
@@ -249,7 +268,7 @@ impl Connection {
             is_due
         };
         if is_due {
-            self.0.shared.rediscover();
+            self.0.shared.rediscover(error.kind() == ErrorKind::Unauthenticated);
         }
     }
 

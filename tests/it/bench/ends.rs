@@ -1,5 +1,6 @@
 //! Benchmarks that end early or fail: message, report and exit code.
 
+use hatchet_quickstart::hatchet::wire::MAY_TAKE_EFFECT;
 use tonic::Status;
 
 use super::{Workspace, bench, runs, start, summary};
@@ -82,6 +83,19 @@ async fn error_of_full_engine_is_reported() {
     assert!(ended.stdout.iter().any(|line| line.contains("3 not submitted")), "{ended:?}");
     let ended = ended.expect_stderr("the engine has refused all submissions for");
     assert!(ended.stdout.iter().any(|line| line.contains("the engine is at a limit: too many runs")), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn refusal_without_effect_is_not_an_unknown_start() {
+    let (workspace, fake) = (Workspace::new(), Fake::start().await);
+    let mut full = Status::unavailable("cannot store changes: the disk is full");
+    full.metadata_mut().insert(MAY_TAKE_EFFECT, "false".parse().unwrap());
+    fake.script(|script| script.trigger_failures.extend(vec![full; 10_000]));
+    let args = ["bench", "--tls-strategy", "none", "--runs", "3", "--timeout", "5s", "--out", "out"];
+    let mut command = workspace.runner_command(&args);
+    command.env("HATCHET_CLIENT_TOKEN", fake.token());
+    let ended = run_async(command).await.expect(4).expect_stderr("the engine has refused all submissions for");
+    assert!(ended.stdout.iter().any(|line| line.contains("3 not submitted")), "{ended:?}");
 }
 
 #[cfg(target_os = "linux")]

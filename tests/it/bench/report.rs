@@ -1,6 +1,6 @@
 //! The report of a benchmark.
 
-use super::{Workspace, bench, runs, summary};
+use super::{Program, Workspace, bench, runs, summary};
 
 #[test]
 fn report_has_the_times_of_every_run() {
@@ -123,4 +123,19 @@ fn summary_of_an_earlier_version_can_be_compared() {
     let ended = bench(&workspace, &["--runs", "2", "--out", "now", "--compare", "before"]).expect(0);
     let p95 = ended.stdout.iter().find(|line| line.contains("total, p95")).unwrap();
     assert!(p95.ends_with("before –"), "{p95}");
+}
+
+#[test]
+fn quiet_benchmark_prints_results_and_warnings_only() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded", "--run-keys"]);
+    let args = ["--quiet", "--runs", "1", "--input-json", r#"{"nmae":"Ada"}"#, "--out", "out"];
+    let ended = bench(&workspace, &args).expect(0);
+    assert_eq!(ended.stderr.len(), 1, "{ended:?}");
+    assert!(ended.stderr[0].starts_with("warning: --input-json for externally-triggered-task has"), "{ended:?}");
+    assert!(ended.stdout[0].starts_with("1 of 1 runs completed"), "{ended:?}");
+    let mut command = workspace.runner_command(&[&["bench", "--embedded"], &args[..3], &["--out", "two"]].concat());
+    command.env("CLICOLOR_FORCE", "1").env_remove("NO_COLOR");
+    let coloured = Program::start(&mut command).wait().expect(0);
+    assert!(coloured.stdout[0].starts_with("\u{1b}[32m1 of 1 runs completed"), "{coloured:?}");
 }

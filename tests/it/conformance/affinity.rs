@@ -10,26 +10,7 @@ use serde_json::json;
 
 use tonic::Code;
 
-use super::deviations::Deviation;
 use crate::support::{ControlWorker, RawWorker, Target, Workflow, assert_refused};
-
-/// Returns whether the engine supports labels. Asserts that an engine without them refuses requests with labels.
-async fn labels_are_supported(target: &Target) -> bool {
-    if !target.deviates(Deviation::LabelsAreRefused) {
-        return true;
-    }
-    let desired = DesiredWorkerLabels { str_value: Some("x".to_owned()), ..Default::default() };
-    let mut definition = target.definition("labels");
-    definition.tasks[0].worker_labels = [("kind".to_owned(), desired.clone())].into();
-    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, "worker_labels");
-    let workflow = target.workflow("plain").await;
-    let request = TriggerWorkflowRequest {
-        desired_worker_labels: [("kind".to_owned(), desired)].into(),
-        ..workflow.request(json!({}))
-    };
-    assert_refused(target.try_trigger(request).await, Code::InvalidArgument, "desired_worker_labels");
-    false
-}
 
 async fn label(target: &Target, worker: &RawWorker, key: &str, value: WorkerLabels) {
     let labels = HashMap::from([(key.to_owned(), value)]);
@@ -86,9 +67,6 @@ async fn only_matching(
 #[tokio::test]
 async fn worker_without_required_label_gets_no_run() {
     let target = Target::start().await;
-    if !labels_are_supported(&target).await {
-        return;
-    }
     let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
     let workflow =
         target.workflow_with("required", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
@@ -100,9 +78,6 @@ async fn worker_without_required_label_gets_no_run() {
 #[tokio::test]
 async fn label_number_is_compared_with_the_given_operator() {
     let target = Target::start().await;
-    if !labels_are_supported(&target).await {
-        return;
-    }
     let desired = DesiredWorkerLabels {
         int_value: Some(64),
         required: Some(true),
@@ -119,9 +94,6 @@ async fn label_number_is_compared_with_the_given_operator() {
 #[tokio::test]
 async fn desired_labels_of_a_trigger_select_the_worker() {
     let target = Target::start().await;
-    if !labels_are_supported(&target).await {
-        return;
-    }
     let workflow = target.workflow("desired").await;
     let other = labeled(&target, &workflow, "zone", text("a")).await;
     let matching = labeled(&target, &workflow, "zone", text("b")).await;
@@ -139,9 +111,6 @@ async fn desired_labels_of_a_trigger_select_the_worker() {
 #[tokio::test]
 async fn optional_label_is_a_preference() {
     let target = Target::start().await;
-    if !labels_are_supported(&target).await {
-        return;
-    }
     let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), ..Default::default() };
     let workflow =
         target.workflow_with("preferred", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
@@ -151,4 +120,61 @@ async fn optional_label_is_a_preference() {
     assert_eq!(action.workflow_run_id, run);
     other.complete(&action, "{}").await;
     other.close().await;
+}
+
+#[tokio::test]
+async fn changed_label_makes_a_worker_eligible() {
+    let target = Target::start().await;
+    let desired = DesiredWorkerLabels { str_value: Some("gpu".to_owned()), required: Some(true), ..Default::default() };
+    let workflow =
+        target.workflow_with("upsert", |task| task.worker_labels = [("kind".to_owned(), desired)].into()).await;
+    let mut worker = labeled(&target, &workflow, "kind", text("cpu")).await;
+    let mut control = ControlWorker::start(&target).await;
+    let run = target.trigger(&workflow, json!({})).await;
+    control.complete_runs(&target).await;
+    assert!(worker.waiting_action().is_none());
+    label(&target, &worker, "kind", text("gpu")).await;
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+    control.close().await;
+}
+
+#[tokio::test]
+async fn text_has_no_order_and_no_relation_to_a_number() {
+    let target = Target::start().await;
+    let mut control = ControlWorker::start(&target).await;
+    let by = |comparator: WorkerLabelComparator| DesiredWorkerLabels {
+        str_value: Some("b".to_owned()),
+        required: Some(true),
+        comparator: Some(comparator.into()),
+        ..Default::default()
+    };
+    for (base, desired, value) in [
+        ("order", by(WorkerLabelComparator::GreaterThan), text("c")),
+        ("number", by(WorkerLabelComparator::NotEqual), number(5)),
+    ] {
+        let workflow = target.workflow_with(base, |task| task.worker_labels = [("k".to_owned(), desired)].into()).await;
+        let mut worker = labeled(&target, &workflow, "k", value).await;
+        let run = target.trigger(&workflow, json!({})).await;
+        control.complete_runs(&target).await;
+        assert!(worker.waiting_action().is_none(), "{base}");
+        target.cancel(&[&run]).await;
+        worker.close().await;
+    }
+    control.close().await;
+}
+
+#[tokio::test]
+async fn malformed_sticky_strategy_and_worker_id_are_rejected() {
+    let target = Target::start().await;
+    let mut definition = target.definition("sticky");
+    definition.sticky = Some(7);
+    let text = "CreateWorkflowVersionOpts.Sticky";
+    assert_refused(target.try_put(&definition).await, Code::InvalidArgument, text);
+    let workflow = target.workflow("plain").await;
+    let request = TriggerWorkflowRequest { desired_worker_id: Some("nope".to_owned()), ..workflow.request(json!({})) };
+    let text = "desiredWorkerId must be a valid UUID";
+    assert_refused(target.try_trigger(request).await, Code::InvalidArgument, text);
 }

@@ -103,11 +103,7 @@ async fn concurrency_requires_an_expression() {
     let target = Target::start().await;
     let mut definition = target.definition("grouped");
     definition.concurrency_arr = vec![Concurrency::default()];
-    let text = if target.deviates(Deviation::ConcurrencyIsRefused) {
-        "concurrency"
-    } else {
-        "CEL expression is required for concurrency"
-    };
+    let text = "CEL expression is required for concurrency";
     assert_refused(target.try_put(&definition).await, Code::InvalidArgument, text);
 }
 

@@ -40,10 +40,11 @@ pub enum Deviation {
     ReleasedSlotIsFreeImmediately,
     /// The call that counts the workers of a workflow works; a real engine returns 500, as it no longer supports it.
     WorkersOfWorkflowAreCounted,
-    /// Worker labels are not supported: requests with them are refused by the name of the field.
-    LabelsAreRefused,
-    /// Concurrency groups are not supported: requests with them are refused by the name of the field.
-    ConcurrencyIsRefused,
+    /// A rate limit can be paused, as in real engines from v0.111; earlier ones do not have the call.
+    RateLimitsCanBePaused,
+    /// The strategies that limit the waiting runs, shared rules and limits by expression are supported, as in real engines
+    /// from v0.106.3; earlier ones reject the strategies and ignore the rest.
+    HasNewerConcurrencyRules,
     /// A worker may report that its task is cancelled; real engines up to v0.101 do not have that event.
     WorkerCanCancel,
     /// An open run shows the status of each of its tasks; a real engine shows a completed task as QUEUED.

@@ -105,6 +105,20 @@ async fn python_sdk_features_work_on_embedded_engine() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the official SDKs: `make interop`"]
+async fn python_sdk_limits_and_placement_work_on_embedded_engine() {
+    let fixture = Fixture::new().await;
+    let worker = |zone: &str| {
+        let mut command = fixture.python("limits_flows.py");
+        command.arg(zone);
+        fixture.worker(command)
+    };
+    let _workers = [worker("a"), worker("b")];
+    println!("{}", fixture.run(fixture.python("limits.py")).await);
+    fixture.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the official SDKs: `make interop`"]
 async fn typescript_sdk_features_work_on_embedded_engine() {
     let fixture = Fixture::new().await;
     let mut command = fixture.command(Path::new("node"));

@@ -161,3 +161,24 @@ async fn new_token_at_the_same_address_is_used() {
     let run = within("the run is triggered", client.run_no_wait(&named("echo"), &json!({}))).await;
     assert!(run.is_ok(), "{run:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accepted_token_is_kept_when_the_engine_announces_another() {
+    let fake = Fake::start().await;
+    let folder = EngineFolder::new(&fake.handshake());
+    let client = Client::new(folder.config(&fake)).unwrap();
+    let run = within("the run is triggered", client.run_no_wait(&named("echo"), &json!({}))).await.unwrap();
+    let token = crate::fake::token(&fake.address.to_string(), r#","token_id":"another""#);
+    folder.announce(&Handshake { token, ..fake.handshake() });
+    // The failed call makes the client read the handshake file.
+    fake.script(|script| script.details_failures.push_back(Status::unavailable("restarting")));
+    let waiting = tokio::spawn({
+        let run = run.clone();
+        async move { run.outcome().await }
+    });
+    fake.until("the call fails", |script| script.details_failures.is_empty().then_some(())).await;
+    fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Completed, Some("{}")));
+    let outcome = within("the wait ends", waiting).await.unwrap().unwrap();
+    assert_eq!(outcome.status, RunStatus::Completed);
+    assert_eq!(client.config().token.expose(), fake.token(), "the connection is not replaced");
+}

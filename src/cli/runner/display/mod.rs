@@ -16,6 +16,7 @@ use crate::{
     cli::{
         Exit,
         connection::CommandRenderer,
+        deadline::Deadline,
         output::{
             OutputFormat, Style, can_draw_rows, color_enabled, format_elapsed, paint, print_event, print_line,
             print_message, printable,
@@ -202,7 +203,7 @@ impl RunDisplay {
     }
 
     /// Shows that the time limit has passed. The run continues.
-    pub(super) fn show_timeout(&self, run: &RunRef, limit: Duration) -> Exit {
+    pub(super) fn show_timeout(&self, run: &RunRef, deadline: Deadline, limit: Duration) -> Exit {
         if self.format == OutputFormat::Json {
             let fields = json!({
                 "run_id": run.id().to_string(),
@@ -214,13 +215,21 @@ impl RunDisplay {
                 return exit;
             }
         }
-        let (id, limit, attach) = (run.id(), readable_duration(limit), &self.attach);
+        let (id, attach, failure) = (run.id(), &self.attach, deadline.last_failure(run.client()));
+        if limit.is_zero() {
+            let message = format!("--timeout 0 leaves no time to wait for run {id}, which continues");
+            return Exit::timed_out(format!("{message}: attach to it again with `{attach}`"));
+        }
+        let limit = readable_duration(limit);
         Exit::timed_out(if self.status.is_none() && !self.was_triggered {
             format!(
-                "the engine has not reported the status of run {id} within {limit}: attach to it again with `{attach}`"
+                "the engine has not reported the status of run {id} within {limit}: attach to it again with \
+                 `{attach}`{failure}"
             )
         } else {
-            format!("run {id} has not finished within {limit} and continues: attach to it again with `{attach}`")
+            format!(
+                "run {id} has not finished within {limit} and continues: attach to it again with `{attach}`{failure}"
+            )
         })
     }
 

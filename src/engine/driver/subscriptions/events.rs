@@ -218,7 +218,7 @@ fn last_events(run_id: RunId, run: &Run, state: &State) -> Vec<RunEvent> {
             Phase::Completed(output) => TaskEvent::Completed(output.clone()),
             Phase::Failed(error) => TaskEvent::Failed(error.clone()),
             Phase::Cancelled(_) => TaskEvent::Cancelled,
-            Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
+            Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
         };
         Some(RunEvent::task(run_id, *id, task.attempt, event, at))
     };

@@ -77,6 +77,9 @@ impl Database {
     /// Makes this engine the owner after the file was read. Another engine that has the file open can no longer write.
     pub(crate) fn claim(self) -> Result<Self, OpenError> {
         self.connection.execute_batch(CREATE_OWNER)?;
+        for table in Table::ALL.into_iter().filter(|table| !table.is_in_all_files()) {
+            self.connection.execute_batch(&create_table(table))?;
+        }
         self.connection.execute("REPLACE INTO owner VALUES (1, ?)", (self.owner.as_bytes(),))?;
         self.connection.execute_batch("COMMIT")?;
         Ok(self)
@@ -90,6 +93,9 @@ impl Database {
     /// Calls a function with the rows of a table in the order of their keys, until it returns `false`.
     pub(crate) fn read(&self, table: Table, mut each: impl FnMut(StoredRow<'_>) -> bool) -> Result<(), OpenError> {
         let name = table.name();
+        if !table.is_in_all_files() && !has_table(&self.connection, name)? {
+            return Ok(());
+        }
         let mut statement = self.connection.prepare(&format!("SELECT key, head, a, b FROM {name} ORDER BY key"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -211,8 +217,18 @@ fn is_owned(connection: &Connection, owner: Uuid) -> rusqlite::Result<bool> {
 }
 
 fn has_owner(connection: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'owner'";
-    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0)
+    has_table(connection, "owner")
+}
+
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?";
+    connection.query_row(sql, [name], |row| row.get::<_, i64>(0)).map(|count| count > 0)
+}
+
+fn create_table(table: Table) -> String {
+    let (key, end) =
+        if table.is_numbered() { ("INTEGER PRIMARY KEY", "") } else { ("BLOB PRIMARY KEY NOT NULL", " WITHOUT ROWID") };
+    format!("CREATE TABLE IF NOT EXISTS {} (key {key}, head BLOB NOT NULL, a TEXT, b TEXT){end};", table.name())
 }
 
 /// Creates the tables in an empty file. The caller renames the file afterwards, so that an empty file with the final
@@ -224,12 +240,7 @@ pub(crate) fn create(path: &Path) -> Result<(), OpenError> {
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     let mut sql = String::from("BEGIN;");
     for table in Table::ALL {
-        let (key, end) = if table.is_numbered() {
-            ("INTEGER PRIMARY KEY", "")
-        } else {
-            ("BLOB PRIMARY KEY NOT NULL", " WITHOUT ROWID")
-        };
-        sql += &format!("CREATE TABLE {} (key {key}, head BLOB NOT NULL, a TEXT, b TEXT){end};", table.name());
+        sql += &create_table(table);
     }
     sql += &format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;");
     connection.execute_batch(&sql)?;

@@ -197,7 +197,7 @@ fn add_times(object: &mut JsonObject, started: Option<Timestamp>, finished: Opti
 fn error_message(task: &Task) -> &str {
     match &task.phase {
         Phase::Failed(error) if !task.has_timed_out() => error,
-        Phase::Failed(_) | Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff => "",
+        Phase::Failed(_) | Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => "",
         Phase::Running(_) | Phase::Completed(_) | Phase::Cancelled(_) => "",
     }
 }

@@ -89,7 +89,7 @@ impl State {
     /// Triggers all runs of the calendar that are due.
     pub(super) fn start_due_runs(&mut self, now: ClockReading) {
         while let Some((template, origin)) = self.calendar.pop_due(now) {
-            self.trigger_unattended(template, origin, None, now);
+            self.trigger_unattended(template, origin, None, None, now);
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Assignment of queued tasks to workers.
 
+use std::sync::Arc;
+
 use crate::{
     engine::state::{
         attempt::{AttemptEvent, Transition},
         effect::Effect,
         machine::State,
-        runs::{HistoryEventKind, Phase, Running},
-        scheduler::QueueId,
+        placement::Placement,
+        runs::{HistoryEventKind, Phase, Run, Running},
+        scheduler::{QueueId, ResourceClass},
         slots,
         time::{ClockReading, Timer},
         workers::{StreamId, Worker},
@@ -15,34 +18,22 @@ use crate::{
 };
 
 impl State {
-    /// Queues a task behind all tasks of the same priority. [`dispatch`](Self::dispatch) searches for a worker.
-    pub(super) fn enqueue(&mut self, id: RunId, now: ClockReading) {
-        let Some(spec) = self.runs.spec(id) else { return };
-        let (queue, schedule_timeout) = (spec.queue, spec.definition.schedule_timeout);
-        let Some((_, run)) = self.runs.containing(id) else { return };
-        let priority = run.priority;
-        // While other tasks wait in this queue, no worker is free for it, and a freed worker takes its head.
-        if self.scheduler.queue(queue).is_empty() {
-            self.pending.filled_queues.push(queue);
-        }
-        let position = self.scheduler.push(queue, priority, id);
-        let timer = self.timers.set(now.plus(schedule_timeout), Timer::Task(id));
-        if let Some(task) = self.runs.task_mut(id) {
-            task.phase = Phase::Queued(position);
-            task.timer = Some(timer);
-            task.record(HistoryEventKind::Queued, now);
-        }
-    }
-
     /// Carries out the pending consequences of an event:
     ///
-    /// 1. Finished tasks start or skip the tasks that depend on them, and finish their runs.
+    /// 1. Finished tasks start or skip the tasks that depend on them, and finish their runs. Changed concurrency groups
+    ///    admit or cancel members, which can finish tasks.
     /// 2. Workers with freed slots take the next tasks of their queues.
     /// 3. Tasks in queues that were empty are assigned. This is last, so that a new task does not precede waiting
     ///    tasks.
     pub(super) fn dispatch(&mut self, now: ClockReading) {
-        while let Some(task) = self.pending.finished_tasks.pop_front() {
-            self.task_finished(task, now);
+        loop {
+            if let Some(task) = self.pending.finished_tasks.pop_front() {
+                self.task_finished(task, now);
+            } else if let Some(group) = self.pending.changed_groups.pop_front() {
+                self.settle_group(&group, now);
+            } else {
+                break;
+            }
         }
         while let Some(worker) = self.pending.freed_workers.pop() {
             self.fill_worker(worker, now);
@@ -52,22 +43,28 @@ impl State {
         }
     }
 
-    /// Assigns the head of a queue to the worker with the most free units, and among equals to the worker whose latest
-    /// assignment is the oldest. Returns whether there was a task and a worker for it.
-    fn assign_head(&mut self, queue: QueueId, now: ClockReading) -> bool {
-        let queue = self.scheduler.queue(queue);
+    /// Assigns the head of a queue to the worker with the highest rank by the task's placement, then the most free units,
+    /// and among equals to the worker whose latest assignment is the oldest. Returns whether there was a task and a worker for it.
+    fn assign_head(&mut self, queue_id: QueueId, now: ClockReading) -> bool {
+        let queue = self.scheduler.queue(queue_id);
         let Some(task) = queue.head() else { return false };
+        let placement = queue.class.placement.as_deref();
         let (mut best, mut expired) = (None, Vec::new());
         for candidates in self.scheduler.candidates(queue) {
             for candidate in candidates {
                 let Some(worker) = self.workers.get(candidate.worker) else { continue };
+                let rank = placement.map_or(Some(0), |placement| placement.rank(candidate.worker, &worker.labels));
+                let Some(rank) = rank else { continue };
                 let Some(stream) = self.assignable_stream(worker, now) else {
                     expired.push(candidate.worker);
                     continue;
                 };
-                if slots::fits(&worker.slots, &queue.requirements) {
-                    best = best.max(Some((candidate, stream)));
-                    break;
+                if slots::fits(&worker.slots, &queue.class.requirements) {
+                    best = best.max(Some((rank, candidate, stream)));
+                    // Without a placement, the first candidate of a pool is its best.
+                    if placement.is_none() {
+                        break;
+                    }
                 }
             }
         }
@@ -75,7 +72,10 @@ impl State {
         for worker in expired {
             self.advertise(worker, now);
         }
-        let Some((candidate, stream)) = best else { return false };
+        let Some((_, candidate, stream)) = best else { return false };
+        if !self.take_units(queue_id, now) {
+            return false;
+        }
         self.assign(task, candidate.worker, stream, now);
         true
     }
@@ -89,9 +89,15 @@ impl State {
             if worker.slots.iter().all(|slot| slot.free() <= 0) {
                 return;
             }
-            let queue = self.scheduler.next_queue(worker.pool, |needed| slots::fits(&worker.slots, needed));
-            let Some(task) = queue.and_then(|queue| self.scheduler.queue(queue).head()) else { return };
-            self.assign(task, id, stream, now);
+            let fits = |class: &ResourceClass| {
+                let admits = |placement: &Arc<Placement>| placement.rank(id, &worker.labels).is_some();
+                class.placement.as_ref().is_none_or(admits) && slots::fits(&worker.slots, &class.requirements)
+            };
+            let Some(queue) = self.scheduler.next_queue(worker.pool, fits) else { return };
+            let Some(task) = self.scheduler.queue(queue).head() else { return };
+            if self.take_units(queue, now) {
+                self.assign(task, id, stream, now);
+            }
         }
     }
 
@@ -129,6 +135,12 @@ impl State {
         task.assignment = assignment;
         task.record(HistoryEventKind::Assigned(worker_id), now);
         self.effects.push_back(Effect::StartAttempt { stream, task: id, attempt: task.attempt });
+        let run_id = task.run;
+        if self.runs.get(run_id).is_some_and(Run::awaits_worker)
+            && let Some(run) = self.runs.run_mut(run_id)
+        {
+            run.sticky_worker = Some(worker_id);
+        }
         self.scheduler.record_assignment(queue);
         self.advertise(worker_id, now);
     }

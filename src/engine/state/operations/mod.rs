@@ -3,6 +3,7 @@
 //! Every operation takes the clock reading of its event, changes the sub-states, and leaves effects for the driver.
 //! Transitions of attempts are decided by [`attempt::transition`](super::attempt::transition).
 
+mod admission;
 mod calendar;
 mod control;
 mod declare;
@@ -18,5 +19,5 @@ mod worker;
 
 pub(crate) use self::{
     report::AttemptReport,
-    trigger::{TriggerError, TriggerItem, Triggered, claim_for},
+    trigger::{Desired, TriggerError, TriggerItem, Triggered, claim_for},
 };

@@ -55,6 +55,7 @@ impl State {
                 self.apply(task, &event, now);
             }
         }
+        self.leave_run_groups(run_id);
         self.finish_run(run_id, now);
     }
 

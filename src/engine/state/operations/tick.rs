@@ -26,6 +26,10 @@ impl State {
                 Timer::Task(id) => self.task_timer_fired(id, key, now),
                 Timer::Chunks(id) => self.flush_chunks(id),
                 Timer::Worker(id) => self.check_lease(id, now),
+                Timer::RateLimit(key) => {
+                    self.wake_lanes(&key);
+                    self.dispatch(now);
+                }
                 Timer::IdempotencyKey(text) => self.idempotency_keys.expire(&text, key),
             }
         }

@@ -45,6 +45,11 @@ impl State {
 
     /// Applies an event to a task. Leaves the consequences to [`dispatch`](Self::dispatch).
     pub(super) fn apply(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
+        if *event == AttemptEvent::Released
+            && let Some(error) = self.limit_error(id)
+        {
+            return self.apply(id, &AttemptEvent::Rejected(error), now);
+        }
         let transition = self.decide(id, event);
         if transition == Transition::Ignore {
             return;
@@ -75,7 +80,7 @@ impl State {
         self.timers.cancel(task.timer.take());
         match task.phase {
             Phase::Queued(position) => {
-                self.scheduler.remove(queue, position);
+                self.scheduler.remove(task.queue.take().unwrap_or(queue), position);
                 None
             }
             Phase::Running(running) => {
@@ -86,7 +91,7 @@ impl State {
                 }
                 Some(running.worker)
             }
-            Phase::Waiting(_) | Phase::BackOff => None,
+            Phase::Waiting(_) | Phase::Held | Phase::BackOff => None,
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
         }
     }
@@ -102,7 +107,7 @@ impl State {
     /// Requests the worker to stop an attempt that a timeout or a cancellation ends. No request is sent if the worker
     /// ended the attempt itself or was lost.
     fn stop_on_worker(&mut self, id: RunId, event: &AttemptEvent) {
-        if !matches!(event, AttemptEvent::TimedOut | AttemptEvent::Cancelled) {
+        if !matches!(event, AttemptEvent::TimedOut | AttemptEvent::Cancelled | AttemptEvent::Displaced) {
             return;
         }
         let Some(task) = self.runs.task(id) else { return };
@@ -117,6 +122,11 @@ impl State {
 impl State {
     fn retry(&mut self, id: RunId, event: &AttemptEvent, delay: Duration, now: ClockReading) {
         self.announce_failed_attempt(id, event, now);
+        if delay.is_zero() {
+            self.keep_groups(id);
+        } else {
+            self.leave_groups(id);
+        }
         self.next_attempt(id);
         if let Some(task) = self.runs.task_mut(id) {
             task.failures += 1;
@@ -133,6 +143,7 @@ impl State {
     }
 
     fn reassign(&mut self, id: RunId, now: ClockReading) {
+        self.keep_groups(id);
         self.next_attempt(id);
         if let Some(task) = self.runs.task_mut(id) {
             task.reassignments += 1;
@@ -181,7 +192,11 @@ impl State {
 
     fn cancel_attempt(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
         let is_schedule_timeout = *event == AttemptEvent::ScheduleTimedOut;
-        let kind = if is_schedule_timeout { HistoryEventKind::ScheduleTimedOut } else { HistoryEventKind::Cancelled };
+        let kind = match event {
+            AttemptEvent::ScheduleTimedOut => HistoryEventKind::ScheduleTimedOut,
+            AttemptEvent::Displaced => HistoryEventKind::Displaced,
+            _ => HistoryEventKind::Cancelled,
+        };
         self.record(id, kind, now);
         self.end_task(id, Phase::Cancelled(is_schedule_timeout), TaskEvent::Cancelled, now);
     }
@@ -190,6 +205,7 @@ impl State {
         self.end_chunks(id);
         let Some(task) = self.runs.task(id) else { return };
         self.effects.push_back(Effect::NotifyTask { task: id, run: task.run, attempt: task.attempt, event });
+        self.leave_groups(id);
         self.runs.end_task(id, phase, now.display);
         self.pending.finished_tasks.push_back(id);
     }
@@ -198,6 +214,7 @@ impl State {
     fn record_failure(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) -> Arc<str> {
         let (error, kind) = match event {
             AttemptEvent::Failed { error, .. } => (error.clone(), HistoryEventKind::Failed(error.clone())),
+            AttemptEvent::Rejected(error) => (error.clone(), HistoryEventKind::Failed(error.clone())),
             AttemptEvent::TimedOut => {
                 let timeout = self.runs.spec(id).map_or("", |spec| spec.definition.timeout_text.as_str());
                 let error: Arc<str> = format!("Task exceeded timeout of {timeout}").into();

@@ -3,13 +3,15 @@
 use crate::{
     engine::state::{
         idempotency::ClaimRequest,
+        limits::EvaluatedLimits,
         machine::State,
+        placement::DesiredLabel,
         runs::{Origin, Parent, Run},
         time::ClockReading,
         triggers::RunTemplate,
         workflows::Version,
     },
-    hatchet::wire::RunId,
+    hatchet::wire::{RunId, WorkerId},
 };
 
 /// A validated request for a run.
@@ -19,7 +21,19 @@ pub(crate) struct TriggerItem {
     pub(crate) parent: Option<Parent>,
     /// The idempotency key to claim for the run.
     pub(crate) claim: Option<ClaimRequest>,
+    /// The worker and the labels of workers that the run desires.
+    pub(crate) desired: Desired,
+    /// The limits of the run, if they were evaluated before.
+    pub(crate) limits: Option<EvaluatedLimits>,
     pub(crate) origin: Origin,
+}
+
+/// The worker and the labels of workers that a trigger desires.
+#[derive(Debug, Default)]
+pub(crate) struct Desired {
+    pub(crate) worker: Option<WorkerId>,
+    /// Sorted by key.
+    pub(crate) labels: Vec<DesiredLabel>,
 }
 
 /// The outcome of a request for a run.
@@ -74,6 +88,7 @@ impl State {
         template: RunTemplate,
         origin: Origin,
         evaluated: Option<Result<Option<ClaimRequest>, String>>,
+        limits: Option<EvaluatedLimits>,
         now: ClockReading,
     ) -> Option<RunId> {
         let version = self.version_of(&template.workflow)?;
@@ -84,14 +99,20 @@ impl State {
                 return None;
             }
         };
-        match self.trigger_one(TriggerItem { template, parent: None, claim, origin }, now).ok()? {
+        match self
+            .trigger_one(
+                TriggerItem { template, parent: None, claim, desired: Desired::default(), limits, origin },
+                now,
+            )
+            .ok()?
+        {
             Triggered::New(id) | Triggered::Existing(id) => Some(id),
             Triggered::Collision { .. } => None,
         }
     }
 
     fn trigger_one(&mut self, item: TriggerItem, now: ClockReading) -> Result<Triggered, TriggerError> {
-        let TriggerItem { template, parent, claim, origin } = item;
+        let TriggerItem { template, parent, claim, desired, limits, origin } = item;
         let RunTemplate { workflow, input, metadata, priority } = template;
         let Some(version) = self.version_of(&workflow).cloned() else {
             return Err(TriggerError::UnknownWorkflow(workflow.to_string()));
@@ -114,6 +135,7 @@ impl State {
             1 => vec![id],
             n => (0..n).map(|_| self.new_id().into()).collect(),
         };
+        let limits = EvaluatedLimits::for_run(limits, &version, &input, &metadata, id);
         let run = Run {
             seq: 0,
             priority: priority.unwrap_or(version.definition.default_priority),
@@ -123,6 +145,12 @@ impl State {
             parent,
             origin,
             created: now.display,
+            limits,
+            groups_held: 0,
+            is_in_groups: false,
+            desired_worker: desired.worker,
+            sticky_worker: None,
+            desired_labels: desired.labels,
             open: tasks.len(),
             tasks: tasks.clone(),
             finished: None,

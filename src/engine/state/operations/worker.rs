@@ -114,9 +114,12 @@ impl State {
         &mut self,
         id: WorkerId,
         labels: impl IntoIterator<Item = (String, Label)>,
+        now: ClockReading,
     ) -> Result<(), WorkerError> {
         self.workers.get(id).ok_or(WorkerError::Unknown)?;
         self.workers.workers.resize(&id, |worker| worker.labels.extend(labels));
+        // Tasks may have waited for a worker with these labels.
+        self.fill_worker(id, now);
         Ok(())
     }
 

@@ -47,6 +47,8 @@ pub(crate) enum HistoryEventKind {
     /// The schedule timeout has elapsed.
     ScheduleTimedOut,
     Cancelled,
+    /// Cancelled because its concurrency group had no place for it.
+    Displaced,
     /// The worker was lost, and the next attempt follows.
     Reassigned,
     /// Another attempt follows after this delay.
@@ -57,6 +59,8 @@ pub(crate) enum HistoryEventKind {
     /// The execution timeout was extended.
     Refreshed(Duration),
     SlotReleased,
+    /// A rate limit has too few units; the message.
+    RateLimited(Arc<str>),
 }
 
 /// The latest events of a task, oldest first, in their stored form.
@@ -137,6 +141,7 @@ fn to_record(event: &HistoryEvent) -> HistoryEventRecord {
         }
         HistoryEventKind::ScheduleTimedOut => HistoryKindRecord::ScheduleTimedOut,
         HistoryEventKind::Cancelled => HistoryKindRecord::Cancelled,
+        HistoryEventKind::Displaced => HistoryKindRecord::Displaced,
         HistoryEventKind::Reassigned => HistoryKindRecord::Reassigned,
         HistoryEventKind::Retrying(delay) => {
             wait = millis(*delay);
@@ -149,6 +154,10 @@ fn to_record(event: &HistoryEvent) -> HistoryEventRecord {
             HistoryKindRecord::Refreshed
         }
         HistoryEventKind::SlotReleased => HistoryKindRecord::SlotReleased,
+        HistoryEventKind::RateLimited(message) => {
+            text = cut(message);
+            HistoryKindRecord::RateLimited
+        }
     };
     HistoryEventRecord { at: event.at.0, attempt: event.attempt, kind: kind.into(), text, worker, wait }
 }
@@ -166,12 +175,14 @@ fn from_record(record: HistoryEventRecord) -> Result<HistoryEvent, Damaged> {
         HistoryKindRecord::TimedOut => HistoryEventKind::TimedOut(record.text.into()),
         HistoryKindRecord::ScheduleTimedOut => HistoryEventKind::ScheduleTimedOut,
         HistoryKindRecord::Cancelled => HistoryEventKind::Cancelled,
+        HistoryKindRecord::Displaced => HistoryEventKind::Displaced,
         HistoryKindRecord::Reassigned => HistoryEventKind::Reassigned,
         HistoryKindRecord::Retrying => HistoryEventKind::Retrying(wait),
         HistoryKindRecord::Replayed => HistoryEventKind::Replayed,
         HistoryKindRecord::Skipped => HistoryEventKind::Skipped,
         HistoryKindRecord::Refreshed => HistoryEventKind::Refreshed(wait),
         HistoryKindRecord::SlotReleased => HistoryEventKind::SlotReleased,
+        HistoryKindRecord::RateLimited => HistoryEventKind::RateLimited(record.text.into()),
         HistoryKindRecord::Unknown => return Err(Damaged(format!("unknown history event {}", record.kind))),
     };
     Ok(HistoryEvent { at: Timestamp(record.at), attempt: record.attempt, kind })
@@ -204,12 +215,14 @@ mod tests {
             HistoryEventKind::TimedOut("late".into()),
             HistoryEventKind::ScheduleTimedOut,
             HistoryEventKind::Cancelled,
+            HistoryEventKind::Displaced,
             HistoryEventKind::Reassigned,
             HistoryEventKind::Retrying(wait),
             HistoryEventKind::Replayed,
             HistoryEventKind::Skipped,
             HistoryEventKind::Refreshed(wait),
             HistoryEventKind::SlotReleased,
+            HistoryEventKind::RateLimited("too few".into()),
         ];
         let events = kinds.map(|kind| HistoryEvent { at: Timestamp(5), attempt: 3, kind });
         let mut history = TaskHistory::default();

@@ -59,6 +59,11 @@ impl Runs {
         self.tasks.get(&id)
     }
 
+    /// A run to change; see [`Tracked::get_mut`].
+    pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
+        self.runs.get_mut(&id)
+    }
+
     /// A task to change; see [`Tracked::get_mut`].
     pub(crate) fn task_mut(&mut self, id: RunId) -> Option<&mut Task> {
         self.tasks.get_mut(&id)

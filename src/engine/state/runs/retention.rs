@@ -24,6 +24,11 @@ impl Runs {
 
     /// Reopens a finished run, before its tasks are restarted.
     pub(crate) fn reopen(&mut self, id: RunId) {
+        if self.runs.get(&id).is_some_and(|run| run.sticky_worker.is_some())
+            && let Some(run) = self.runs.get_mut(&id)
+        {
+            run.sticky_worker = None;
+        }
         if let Some(finish) = self.runs.get_mut_untracked(&id).and_then(|run| run.finished.take()) {
             self.finished.remove(&finish.seq);
             self.finished_bytes = self.finished_bytes.saturating_sub(self.run_bytes(id));

@@ -11,11 +11,13 @@ use crate::{
             tracked::{ENTRY_BYTES, Stored},
         },
         state::{
+            limits::RunLimits,
+            placement::DesiredLabel,
             time::{MonotonicInstant, Timestamp},
             workflows::Version,
         },
     },
-    hatchet::wire::RunId,
+    hatchet::wire::{RunId, WorkerId},
 };
 
 /// A run of a workflow.
@@ -34,6 +36,18 @@ pub(crate) struct Run {
     pub(crate) created: Timestamp,
     /// In the order of the version's tasks. In a workflow of one task, run and task have the same id.
     pub(crate) tasks: Vec<RunId>,
+    /// The limits of the run; `None` for a workflow without limits.
+    pub(crate) limits: Option<Arc<RunLimits>>,
+    /// Number of concurrency groups of the workflow that have admitted the run.
+    pub(crate) groups_held: usize,
+    /// Whether the run has entered the concurrency groups of its workflow, admitted or not.
+    pub(crate) is_in_groups: bool,
+    /// The worker that the trigger desires, for a sticky workflow.
+    pub(crate) desired_worker: Option<WorkerId>,
+    /// The worker of the first assignment, for a sticky workflow of several tasks.
+    pub(crate) sticky_worker: Option<WorkerId>,
+    /// The labels that the trigger desires of the workers. Sorted by key.
+    pub(crate) desired_labels: Vec<DesiredLabel>,
     /// Number of tasks that have not finished.
     pub(crate) open: usize,
     /// Set while all tasks have finished.
@@ -51,6 +65,18 @@ pub(crate) struct Finish {
     pub(crate) seq: u64,
     /// The end of the time for which the run is retained.
     pub(crate) retained_until: MonotonicInstant,
+}
+
+impl Run {
+    /// Whether the worker of the next assignment becomes that of all tasks.
+    pub(crate) fn awaits_worker(&self) -> bool {
+        self.version.definition.sticky.is_some() && self.sticky_worker.is_none() && self.tasks.len() > 1
+    }
+
+    /// Whether the run may add needs of its own to those that its tasks declare.
+    pub(crate) fn needs_lane(&self) -> bool {
+        self.limits.is_some() || self.version.definition.sticky.is_some() || !self.desired_labels.is_empty()
+    }
 }
 
 /// The trigger of a run.
@@ -105,7 +131,8 @@ impl Stored<RunId> for Run {
     }
 
     fn bytes(&self) -> usize {
-        self.input.len() + self.metadata.len() + ENTRY_BYTES
+        let limits = self.limits.as_ref().map_or(0, |limits| limits.bytes());
+        self.input.len() + self.metadata.len() + limits + ENTRY_BYTES
     }
 }
 

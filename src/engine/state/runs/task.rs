@@ -12,7 +12,7 @@ use crate::{
         persistence::{row::RowKey, tracked::Stored},
         state::{
             attempt::Stage,
-            scheduler::QueuePosition,
+            scheduler::{QueueId, QueuePosition},
             time::{ClockReading, MonotonicInstant, TimerKey, Timestamp},
         },
     },
@@ -42,6 +42,10 @@ pub(crate) struct Task {
     pub(crate) finished: Option<Timestamp>,
     /// Sequence number of the task's latest end among all ends, restarts included; 0 if there was none.
     pub(crate) finish_seq: u64,
+    /// The queue of a queued task, if it is known to differ from that of its declaration.
+    pub(crate) queue: Option<QueueId>,
+    /// Number of concurrency groups of the task that have admitted its current attempt.
+    pub(crate) groups_held: usize,
     /// Present once the current attempt has streamed a numbered chunk.
     pub(crate) chunks: Option<Box<ReorderBuffer>>,
     pub(crate) history: TaskHistory,
@@ -57,6 +61,8 @@ const TASK_BYTES: usize = 1024;
 pub(crate) enum Phase {
     /// Number of blockers; see [`Runs::blockers`](super::Runs::blockers).
     Waiting(usize),
+    /// Not in a queue yet: the limits of the run have not admitted the task. Clients see it as queued.
+    Held,
     Queued(QueuePosition),
     BackOff,
     Running(Running),
@@ -98,6 +104,8 @@ impl Task {
             started: None,
             finished: None,
             finish_seq: 0,
+            queue: None,
+            groups_held: 0,
             chunks: None,
             history: TaskHistory::default(),
             children: Vec::new(),
@@ -121,12 +129,11 @@ impl Task {
         use HistoryEventKind as Kind;
         match self.phase {
             Phase::Waiting(_) => false,
-            Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Failed(_) => true,
+            Phase::Held | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Failed(_) => true,
             Phase::Completed(_) => self.history.last() != Some(Kind::Skipped),
-            Phase::Cancelled(_) => self
-                .history
-                .numbered()
-                .any(|(_, e)| e.attempt == self.attempt && !matches!(e.kind, Kind::Cancelled | Kind::Replayed)),
+            Phase::Cancelled(_) => self.history.numbered().any(|(_, e)| {
+                e.attempt == self.attempt && !matches!(e.kind, Kind::Cancelled | Kind::Displaced | Kind::Replayed)
+            }),
         }
     }
 
@@ -139,7 +146,7 @@ impl Task {
     pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
         match &mut self.phase {
             Phase::Running(running) => Some(running),
-            Phase::Waiting(_) | Phase::Queued(_) | Phase::BackOff => None,
+            Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => None,
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
         }
     }
@@ -149,7 +156,7 @@ impl Phase {
     pub(crate) fn stage(&self) -> Stage {
         match self {
             Self::Waiting(_) => Stage::Waiting,
-            Self::Queued(_) => Stage::Queued,
+            Self::Held | Self::Queued(_) => Stage::Queued,
             Self::BackOff => Stage::BackOff,
             Self::Running(_) => Stage::Running,
             Self::Completed(_) => Stage::Completed,
@@ -161,7 +168,7 @@ impl Phase {
     /// The status in responses.
     pub(crate) fn status(&self) -> RunStatus {
         match self {
-            Self::Waiting(_) | Self::Queued(_) | Self::BackOff => RunStatus::Queued,
+            Self::Waiting(_) | Self::Held | Self::Queued(_) | Self::BackOff => RunStatus::Queued,
             Self::Running(_) => RunStatus::Running,
             Self::Completed(_) => RunStatus::Completed,
             Self::Failed(_) => RunStatus::Failed,
@@ -178,7 +185,8 @@ impl Phase {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Completed(text) | Self::Failed(text) => TASK_BYTES + text.len(),
-            Self::Waiting(_) | Self::Queued(_) | Self::BackOff | Self::Running(_) | Self::Cancelled(_) => TASK_BYTES,
+            Self::Waiting(_) | Self::Held | Self::Queued(_) | Self::BackOff => TASK_BYTES,
+            Self::Running(_) | Self::Cancelled(_) => TASK_BYTES,
         }
     }
 
@@ -186,7 +194,7 @@ impl Phase {
     pub(crate) fn output(&self) -> Option<&Arc<str>> {
         match self {
             Self::Completed(output) => Some(output),
-            Self::Waiting(_) | Self::Queued(_) | Self::BackOff | Self::Running(_) => None,
+            Self::Waiting(_) | Self::Held | Self::Queued(_) | Self::BackOff | Self::Running(_) => None,
             Self::Failed(_) | Self::Cancelled(_) => None,
         }
     }
@@ -196,7 +204,8 @@ impl Phase {
         match self {
             Self::Failed(error) => Some(error),
             Self::Cancelled(_) => Some(""),
-            Self::Waiting(_) | Self::Queued(_) | Self::BackOff | Self::Running(_) | Self::Completed(_) => None,
+            Self::Waiting(_) | Self::Held | Self::Queued(_) | Self::BackOff => None,
+            Self::Running(_) | Self::Completed(_) => None,
         }
     }
 }

@@ -11,10 +11,13 @@
 //!                                         └───────────────────────────────┘
 //! ```
 //!
-//! - A **queue** contains the tasks of one workflow that need the same action and the same slots. If there is no worker
-//!   for the head of a queue, there is no worker for the tasks behind it. Therefore only heads are considered, and a
-//!   task without a worker never blocks a task that a worker can run.
-//! - A **resource class** is a distinct set of slot requirements.
+//! - A **queue** contains the tasks of one workflow that need the same action, slots and workers. If there is no worker
+//!   for the head of a queue, there is no worker for the tasks behind it. Therefore only heads are considered, and a task
+//!   without a worker never blocks a task that a worker can run.
+//! - A **resource class** is a distinct set of slot requirements and rules for the choice of a worker.
+//! - A **lane** is a queue of tasks whose run adds a need of its own: units of rate limits, the worker of its other tasks,
+//!   or labels of the worker. It exists only while it has tasks. While a rate limit has too few units for its head, a lane
+//!   is suspended: it has no head until the limit [resumes](Scheduler::resume) it.
 //! - A **fairness group** is a workflow. Groups take turns: the group with the oldest latest assignment is next,
 //!   independent of priorities, which order the tasks within a workflow only.
 //! - A **worker pool** is the set of workers that serve the same actions. It has an index of the queue heads that wait
@@ -29,7 +32,7 @@ mod queue;
 
 pub(crate) use self::{
     pool::{Candidate, PoolId},
-    queue::{QueueId, QueuePosition, TaskQueue},
+    queue::{QueueId, QueuePosition, RateDemands, ResourceClass, TaskQueue},
 };
 
 use std::{
@@ -39,9 +42,9 @@ use std::{
 
 use self::{
     pool::WorkerPool,
-    queue::{ClassId, GroupId},
+    queue::{ClassId, GroupId, QueueKey},
 };
-use super::slots::{Slot, SlotRequirements};
+use super::{placement::Placement, slots::Slot};
 use crate::hatchet::wire::{RunId, WorkerId};
 
 /// A fairness group: a workflow and its turn.
@@ -55,20 +58,26 @@ struct FairnessGroup {
 
 /// All queues and worker pools.
 ///
-/// Queues, groups and classes are never removed. Their number is bounded by the number of declared workflows, actions
-/// and distinct requirements. A pool is removed with its last worker.
+/// Groups, and queues and classes of declared tasks, are never removed. Their number is bounded by that of declared
+/// workflows, actions and distinct requirements. A lane is removed with its last task, its class with the last queue of
+/// the class, and a pool with its last worker.
 ///
-/// Invariant: the head of every non-empty queue is registered in every pool that serves the queue's action, under the
+/// Invariant: the head of every queue that has one is registered in every pool that serves the queue's action, under the
 /// current turn of the queue's group.
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler {
     queues: Vec<TaskQueue>,
-    queue_ids: HashMap<(GroupId, Arc<str>, ClassId), QueueId>,
-    queues_by_action: HashMap<Arc<str>, Vec<QueueId>>,
+    queue_ids: HashMap<QueueKey, QueueId>,
+    /// Places of removed lanes in `queues`.
+    free_queues: Vec<QueueId>,
+    queues_by_action: HashMap<Arc<str>, BTreeSet<QueueId>>,
     groups: Vec<FairnessGroup>,
     group_ids: HashMap<Arc<str>, GroupId>,
-    classes: Vec<SlotRequirements>,
-    class_ids: HashMap<SlotRequirements, ClassId>,
+    /// Classes with the numbers of their queues.
+    classes: Vec<(ResourceClass, usize)>,
+    class_ids: HashMap<ResourceClass, ClassId>,
+    /// Places of removed classes in `classes`.
+    free_classes: Vec<ClassId>,
     pools: BTreeMap<PoolId, WorkerPool>,
     pool_ids: HashMap<Arc<[Arc<str>]>, PoolId>,
     pools_by_action: HashMap<Arc<str>, BTreeSet<PoolId>>,
@@ -79,32 +88,92 @@ pub(crate) struct Scheduler {
 
 /// Queues: adding tasks and taking them out.
 impl Scheduler {
-    /// Returns the queue of an action of a workflow with these requirements. Creates it if it is new.
-    pub(crate) fn queue_for(
-        &mut self,
-        workflow: &Arc<str>,
-        action: &Arc<str>,
-        requirements: &SlotRequirements,
-    ) -> QueueId {
-        let Self { groups, group_ids, classes, class_ids, .. } = self;
+    /// Returns the queue of an action of a workflow with these needs. Creates it if it is new.
+    pub(crate) fn queue_for(&mut self, workflow: &Arc<str>, action: &Arc<str>, class: &ResourceClass) -> QueueId {
+        let Self { groups, group_ids, .. } = self;
         let group = *group_ids.entry(workflow.clone()).or_insert_with(|| {
             groups.push(FairnessGroup::default());
             GroupId(groups.len() - 1)
         });
-        let class = *class_ids.entry(requirements.clone()).or_insert_with(|| {
-            classes.push(requirements.clone());
-            ClassId(classes.len() - 1)
-        });
-        if let Some(known) = self.queue_ids.get(&(group, action.clone(), class)) {
-            return *known;
-        }
-        let id = QueueId(self.queues.len());
-        self.queues.push(TaskQueue::new(group, action.clone(), class, requirements.clone()));
-        self.queue_ids.insert((group, action.clone(), class), id);
-        self.queues_by_action.entry(action.clone()).or_default().push(id);
+        let key = QueueKey { group, action: action.clone(), class: self.class_id(class), rates: None };
+        let id = self.queue_of_key(key, class, false);
+        // A lane with the same needs becomes the queue.
+        self.queues[id.0].is_lane = false;
         id
     }
 
+    /// Returns the lane for a task of a queue with these needs of its own. Creates it if it is new.
+    pub(crate) fn lane(
+        &mut self,
+        queue: QueueId,
+        placement: Option<Arc<Placement>>,
+        rates: Option<RateDemands>,
+    ) -> QueueId {
+        let TaskQueue { key, class, .. } = &self.queues[queue.0];
+        let (group, action) = (key.group, key.action.clone());
+        let class = ResourceClass { requirements: class.requirements.clone(), placement };
+        let key = QueueKey { group, action, class: self.class_id(&class), rates };
+        self.queue_of_key(key, &class, true)
+    }
+
+    fn queue_of_key(&mut self, key: QueueKey, class: &ResourceClass, is_lane: bool) -> QueueId {
+        if let Some(known) = self.queue_ids.get(&key) {
+            return *known;
+        }
+        self.classes[key.class.0].1 += 1;
+        let queue = TaskQueue::new(key.clone(), class.clone(), is_lane);
+        let id = match self.free_queues.pop() {
+            Some(free) => {
+                self.queues[free.0] = queue;
+                free
+            }
+            None => {
+                self.queues.push(queue);
+                QueueId(self.queues.len() - 1)
+            }
+        };
+        self.queues_by_action.entry(key.action.clone()).or_default().insert(id);
+        self.queue_ids.insert(key, id);
+        id
+    }
+
+    fn class_id(&mut self, class: &ResourceClass) -> ClassId {
+        if let Some(known) = self.class_ids.get(class) {
+            return *known;
+        }
+        let id = match self.free_classes.pop() {
+            Some(free) => {
+                self.classes[free.0] = (class.clone(), 0);
+                free
+            }
+            None => {
+                self.classes.push((class.clone(), 0));
+                ClassId(self.classes.len() - 1)
+            }
+        };
+        self.class_ids.insert(class.clone(), id);
+        id
+    }
+
+    /// Removes a lane without tasks, and its class with its last queue.
+    fn remove_lane(&mut self, id: QueueId) {
+        let TaskQueue { key, class, .. } = &self.queues[id.0];
+        if self.queue_ids.remove(key).is_none() {
+            return;
+        }
+        if let Some(queues) = self.queues_by_action.get_mut(&key.action) {
+            queues.remove(&id);
+        }
+        self.free_queues.push(id);
+        let queues = &mut self.classes[key.class.0].1;
+        *queues -= 1;
+        if *queues == 0 {
+            self.class_ids.remove(class);
+            self.free_classes.push(key.class);
+        }
+    }
+
+    /// A queue. The place of a removed lane has an empty queue, or a newer lane.
     pub(crate) fn queue(&self, id: QueueId) -> &TaskQueue {
         &self.queues[id.0]
     }
@@ -123,8 +192,23 @@ impl Scheduler {
         self.change(id, |queue| queue.insert(position, task));
     }
 
+    /// Removes a task, and a lane with its last task.
     pub(crate) fn remove(&mut self, id: QueueId, position: QueuePosition) {
         self.change(id, |queue| queue.remove(position));
+        let queue = &self.queues[id.0];
+        if queue.is_lane && queue.is_empty() {
+            self.remove_lane(id);
+        }
+    }
+
+    /// Withdraws the tasks of a queue until [`resume`](Self::resume): a rate limit has too few units for the head.
+    pub(crate) fn suspend(&mut self, id: QueueId) {
+        self.change(id, |queue| queue.is_suspended = true);
+    }
+
+    /// Ends a suspension.
+    pub(crate) fn resume(&mut self, id: QueueId) {
+        self.change(id, |queue| queue.is_suspended = false);
     }
 
     /// Changes a queue, and registers its new head in the pools that serve it.
@@ -137,13 +221,13 @@ impl Scheduler {
         if before == after {
             return;
         }
-        let group = &mut groups[queue.group.0];
-        for pool_id in pools_by_action.get(&queue.action).into_iter().flatten() {
+        let group = &mut groups[queue.key.group.0];
+        for pool_id in pools_by_action.get(&queue.key.action).into_iter().flatten() {
             let Some(pool) = pools.get_mut(pool_id) else { continue };
-            if pool.replace_head(queue.class, queue.group, group.turn, (before, after), id) {
-                group.waiting_in.insert((*pool_id, queue.class));
+            if pool.replace_head(queue.key.class, queue.key.group, group.turn, (before, after), id) {
+                group.waiting_in.insert((*pool_id, queue.key.class));
             } else {
-                group.waiting_in.remove(&(*pool_id, queue.class));
+                group.waiting_in.remove(&(*pool_id, queue.key.class));
             }
         }
     }
@@ -153,7 +237,7 @@ impl Scheduler {
 impl Scheduler {
     /// Records an assignment: moves the queue's workflow behind all others, in every pool where it waits.
     pub(crate) fn record_assignment(&mut self, queue: QueueId) {
-        let id = self.queues[queue.0].group;
+        let id = self.queues[queue.0].key.group;
         self.last_turn += 1;
         let group = &mut self.groups[id.0];
         let before = std::mem::replace(&mut group.turn, self.last_turn);
@@ -166,7 +250,7 @@ impl Scheduler {
 
     /// Restores the turn of a queue's workflow from one of its assignments. The queue must be empty.
     pub(crate) fn restore_turn(&mut self, queue: QueueId, assignment: u64) {
-        let group = &mut self.groups[self.queues[queue.0].group.0];
+        let group = &mut self.groups[self.queues[queue.0].key.group.0];
         group.turn = group.turn.max(assignment);
     }
 
@@ -175,9 +259,15 @@ impl Scheduler {
         self.last_turn = last_assignment;
     }
 
+    /// Number of lanes.
+    #[cfg(test)]
+    pub(super) fn lanes(&self) -> usize {
+        self.queue_ids.values().filter(|id| self.queues[id.0].is_lane).count()
+    }
+
     #[cfg(test)]
     pub(super) fn turn_of(&self, queue: QueueId) -> u64 {
-        self.groups[self.queues[queue.0].group.0].turn
+        self.groups[self.queues[queue.0].key.group.0].turn
     }
 }
 
@@ -201,9 +291,10 @@ impl Scheduler {
             for queue_id in self.queues_by_action.get(action).into_iter().flatten() {
                 let queue = &self.queues[queue_id.0];
                 let Some(head) = queue.head_position() else { continue };
-                let group = &mut self.groups[queue.group.0];
-                pool.replace_head(queue.class, queue.group, group.turn, (None, Some(head)), *queue_id);
-                group.waiting_in.insert((id, queue.class));
+                let (class, group_id) = (queue.key.class, queue.key.group);
+                let group = &mut self.groups[group_id.0];
+                pool.replace_head(class, group_id, group.turn, (None, Some(head)), *queue_id);
+                group.waiting_in.insert((id, class));
             }
         }
         self.pool_ids.insert(actions, id);
@@ -247,15 +338,15 @@ impl Scheduler {
         }
     }
 
-    /// The queue with the next task for a pool, among those whose requirements `fit`.
-    pub(crate) fn next_queue(&self, pool: PoolId, fit: impl Fn(&SlotRequirements) -> bool) -> Option<QueueId> {
-        self.pools.get(&pool)?.next_queue(|class| fit(&self.classes[class.0]))
+    /// The queue with the next task for a pool, among those of the classes that `fit`.
+    pub(crate) fn next_queue(&self, pool: PoolId, fit: impl Fn(&ResourceClass) -> bool) -> Option<QueueId> {
+        self.pools.get(&pool)?.next_queue(|class| fit(&self.classes[class.0].0))
     }
 
     /// Returns, for each pool that serves a queue, its workers with enough free units of the first required slot type,
     /// best candidate first.
     pub(crate) fn candidates(&self, queue: &TaskQueue) -> impl Iterator<Item = impl Iterator<Item = Candidate>> {
-        let pools = self.pools_by_action.get(&queue.action).into_iter().flatten();
-        pools.filter_map(|id| self.pools.get(id)).map(|pool| pool.candidates(&queue.requirements))
+        let pools = self.pools_by_action.get(&queue.key.action).into_iter().flatten();
+        pools.filter_map(|id| self.pools.get(id)).map(|pool| pool.candidates(&queue.class.requirements))
     }
 }

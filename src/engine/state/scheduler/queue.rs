@@ -1,8 +1,11 @@
-//! Queues of tasks that need the same action and the same slots.
+//! Queues of tasks that need the same action, the same slots, the same workers and the same units of rate limits.
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use crate::{engine::state::slots::SlotRequirements, hatchet::wire::RunId};
+use crate::{
+    engine::state::{placement::Placement, slots::SlotRequirements},
+    hatchet::wire::RunId,
+};
 
 /// Identifies a fairness group, that is a workflow: its index in the order of first declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,23 +38,53 @@ impl QueuePosition {
     }
 }
 
-/// Queued tasks of one workflow with the same action and requirements.
+/// Units of each rate limit that a task takes, in the order of its rules.
+pub(crate) type RateDemands = Arc<[(Arc<str>, i64)]>;
+
+/// What distinguishes a queue from the others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct QueueKey {
+    pub(super) group: GroupId,
+    pub(super) action: Arc<str>,
+    pub(super) class: ClassId,
+    pub(super) rates: Option<RateDemands>,
+}
+
+/// What an attempt needs of its worker.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ResourceClass {
+    pub(crate) requirements: SlotRequirements,
+    /// The workers that may run it, and those that it prefers; `None` for any worker with the slots.
+    pub(crate) placement: Option<Arc<Placement>>,
+}
+
+/// Queued tasks of one workflow with the same needs.
 #[derive(Debug)]
 pub(crate) struct TaskQueue {
-    pub(super) group: GroupId,
-    pub(super) class: ClassId,
-    pub(super) action: Arc<str>,
-    pub(crate) requirements: SlotRequirements,
+    pub(super) key: QueueKey,
+    pub(crate) class: ResourceClass,
+    /// Whether the queue exists only while it has tasks.
+    pub(super) is_lane: bool,
+    /// Whether its tasks wait for units of a rate limit, so that no worker gets them.
+    pub(super) is_suspended: bool,
     tasks: BTreeMap<QueuePosition, RunId>,
 }
 
 impl TaskQueue {
-    pub(super) fn new(group: GroupId, action: Arc<str>, class: ClassId, requirements: SlotRequirements) -> Self {
-        Self { group, class, action, requirements, tasks: BTreeMap::new() }
+    pub(super) fn new(key: QueueKey, class: ResourceClass, is_lane: bool) -> Self {
+        Self { key, class, is_lane, is_suspended: false, tasks: BTreeMap::new() }
     }
 
-    /// The task to assign next.
+    /// Units of rate limits that each of its tasks takes.
+    pub(crate) fn rates(&self) -> Option<&RateDemands> {
+        self.key.rates.as_ref()
+    }
+
+    /// The task to assign next; `None` if the queue is empty or suspended.
     pub(crate) fn head(&self) -> Option<RunId> {
+        if self.is_suspended {
+            return None;
+        }
         self.tasks.first_key_value().map(|(_, task)| *task)
     }
 
@@ -59,7 +92,11 @@ impl TaskQueue {
         self.tasks.is_empty()
     }
 
+    /// The position of the head.
     pub(super) fn head_position(&self) -> Option<QueuePosition> {
+        if self.is_suspended {
+            return None;
+        }
         self.tasks.first_key_value().map(|(position, _)| *position)
     }
 

@@ -10,6 +10,7 @@
 //! back to the monotonic clock. As somebody may have set the wall clock in between, no restored wait is longer than the
 //! declared one.
 
+mod limits;
 mod restore;
 mod restore_runs;
 mod save;

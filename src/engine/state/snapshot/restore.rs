@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{restore_runs::RestoredRuns, text::required_text};
+use super::{limits, restore_runs::RestoredRuns, text::required_text};
 use crate::{
     engine::{
         cron::CronRule,
         options::{Retention, Timings},
         persistence::{
+            limit_records::RateLimitRecord,
             records::{
                 ChildRecord, ClaimRecord, CronRecord, EventRecord, Id, LineRecord, ScheduleRecord, VersionRecord,
                 WorkerRecord, decode, required_id,
@@ -67,6 +68,7 @@ impl Restore {
             Table::Events => self.event(row, decode(row.head)?),
             Table::Schedules => self.schedule(row, &decode(row.head)?),
             Table::Crons => self.cron(row, decode(row.head)?),
+            Table::RateLimits => self.rate_limit(row.key, &decode(row.head)?),
         }
     }
 
@@ -181,10 +183,16 @@ impl Restore {
         Ok(())
     }
 
+    fn rate_limit(&mut self, key: &[u8], record: &RateLimitRecord) -> Result<(), Damaged> {
+        let key: Arc<str> = std::str::from_utf8(key).map_err(|e| Damaged(e.to_string()))?.into();
+        self.state.rate_limits.restore(key, limits::rate_limit_from_record(record, self.now)?);
+        Ok(())
+    }
+
     /// Returns the restored state, which tracks changes from now on. Due timers fire at the next tick.
     pub(crate) fn finish(self) -> Result<State, Damaged> {
         let Self { mut state, now, runs, obsolete_schedules, .. } = self;
-        let mut lost = runs.finish(&mut state)?;
+        let mut lost = runs.finish(&mut state, now)?;
         state.track_changes();
         for id in obsolete_schedules {
             state.unschedule(id);

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::text::required_text;
+use super::{limits, text::required_text};
 use crate::{
     engine::{
         persistence::{
@@ -32,6 +32,8 @@ pub(super) struct RestoredRuns {
     current: usize,
     waiting: Vec<RunId>,
     queued: Vec<RunId>,
+    /// Tasks in concurrency groups.
+    in_groups: Vec<RunId>,
     /// Running tasks whose worker no longer exists, by their assignment.
     lost: BTreeMap<u64, RunId>,
 }
@@ -72,6 +74,16 @@ impl RestoredRuns {
             tasks,
             finished: None,
             idempotency_key: record.claim.map(Arc::from),
+            limits: record.limits.map(limits::from_record),
+            groups_held: record.groups_held as usize,
+            is_in_groups: record.is_in_groups,
+            desired_worker: record.desired_worker.map(|id| id.uuid().into()),
+            sticky_worker: record.sticky_worker.map(|id| id.uuid().into()),
+            desired_labels: record
+                .desired_labels
+                .into_iter()
+                .map(limits::label_from_record)
+                .collect::<Result<_, _>>()?,
         };
         self.runs.push((id, run));
         Ok(())
@@ -104,10 +116,14 @@ impl RestoredRuns {
             started: record.started.map(Timestamp),
             finished: record.finished.map(Timestamp),
             finish_seq: record.finish_seq,
+            groups_held: record.groups_held as usize,
             history: record.history.take().map(TaskHistory::from_record).unwrap_or_default(),
             ..Task::new(run_id, row.number, spec)
         };
         self.restore_phase(state, now, id, &mut task, &record, row.texts[0])?;
+        if task.groups_held > 0 || matches!(task.phase, Phase::Held) {
+            self.in_groups.push(id);
+        }
         state.scheduler.restore_turn(queue, record.assignment);
         state.workers.resume_assignments(record.assignment);
         if task.phase.stage().is_final() {
@@ -141,6 +157,10 @@ impl RestoredRuns {
                 deadline = Some(left(definition.schedule_timeout));
                 self.queued.push(id);
                 Phase::Queued(QueuePosition::new(run.priority, record.position))
+            }
+            Ok(StageRecord::Held) => {
+                deadline = Some(left(definition.schedule_timeout));
+                Phase::Held
             }
             Ok(StageRecord::BackOff) => {
                 let delay = definition.backoff.map_or(Duration::ZERO, |backoff| backoff.before(record.failures));
@@ -196,17 +216,20 @@ impl RestoredRuns {
         run.finished = Some(run.finished.filter(is_later).unwrap_or(finish));
     }
 
-    /// Inserts all runs, counts the blockers of waiting tasks and fills the queues. Returns the tasks that have lost
-    /// their worker, by their assignment.
-    pub(super) fn finish(self, state: &mut State) -> Result<BTreeMap<u64, RunId>, Damaged> {
-        let Self { runs, waiting, queued, lost, .. } = self;
+    /// Inserts all runs, counts the blockers of waiting tasks, and fills the concurrency groups and the queues. Returns the
+    /// tasks that have lost their worker, by their assignment.
+    pub(super) fn finish(self, state: &mut State, now: ClockReading) -> Result<BTreeMap<u64, RunId>, Damaged> {
+        let Self { runs, waiting, queued, in_groups, lost, .. } = self;
+        let runs_in_groups: Vec<RunId> = runs.iter().filter(|(_, run)| run.is_in_groups).map(|(id, _)| *id).collect();
         state.runs.restore(runs);
+        runs_in_groups.into_iter().for_each(|id| state.restore_run_groups(id));
+        in_groups.into_iter().for_each(|id| state.restore_task_groups(id));
         state.scheduler.resume_turns(state.workers.assignments_total());
         for id in waiting {
             state.restore_waiting(id)?;
         }
         for id in queued {
-            state.restore_queued(id)?;
+            state.restore_queued(id, now)?;
         }
         Ok(lost)
     }
@@ -224,11 +247,13 @@ impl State {
         Ok(())
     }
 
-    fn restore_queued(&mut self, id: RunId) -> Result<(), Damaged> {
+    fn restore_queued(&mut self, id: RunId, now: ClockReading) -> Result<(), Damaged> {
         let missing = || Damaged(format!("task {id} has no run"));
-        let queue = self.runs.spec(id).ok_or_else(missing)?.queue;
-        if let Some(Phase::Queued(position)) = self.runs.task(id).map(|task| &task.phase) {
-            self.scheduler.restore(queue, *position, id);
+        let queue = self.queue_of(id, now).ok_or_else(missing)?;
+        let Some(task) = self.runs.task_mut_untracked(id) else { return Ok(()) };
+        if let Phase::Queued(position) = task.phase {
+            task.queue = Some(queue);
+            self.scheduler.restore(queue, position, id);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prost::Message;
 use uuid::Uuid;
 
+use super::limits;
 use crate::{
     engine::{
         persistence::{
@@ -42,6 +43,7 @@ impl State {
         self.events.events.track_changes();
         self.calendar.schedules.track_changes();
         self.calendar.crons.track_changes();
+        self.rate_limits.limits.track_changes();
     }
 
     /// Whether there are changes to drain.
@@ -56,6 +58,7 @@ impl State {
             || self.calendar.schedules.has_changes()
             || self.calendar.crons.has_changes()
             || self.workflows.versions.has_changes()
+            || self.rate_limits.limits.has_changes()
     }
 
     /// Returns all changes since the last call.
@@ -71,6 +74,9 @@ impl State {
         self.events.events.drain_changes(Table::Events, &mut batch, |_, event| event_row(event));
         self.calendar.schedules.drain_changes(Table::Schedules, &mut batch, schedule_row);
         self.calendar.crons.drain_changes(Table::Crons, &mut batch, cron_row);
+        self.rate_limits.limits.drain_changes(Table::RateLimits, &mut batch, |_, limit| {
+            row(&limits::rate_limit_to_record(limit, now), None, None)
+        });
         batch
     }
 }
@@ -118,6 +124,12 @@ fn run_row(id: &RunId, run: &Run) -> Row {
         cron,
         tasks: run.tasks.iter().filter(|_| !is_single_task).filter_map(|task| Id::of(task.uuid())).collect(),
         claim: run.idempotency_key.as_deref().map(str::to_owned),
+        limits: run.limits.as_deref().map(limits::to_record),
+        groups_held: u32::try_from(run.groups_held).unwrap_or(u32::MAX),
+        is_in_groups: run.is_in_groups,
+        desired_worker: run.desired_worker.and_then(|id| Id::of(id.uuid())),
+        sticky_worker: run.sticky_worker.and_then(|id| Id::of(id.uuid())),
+        desired_labels: run.desired_labels.iter().map(limits::label_to_record).collect(),
     };
     row(&record, Some(&run.input), Some(&run.metadata))
 }
@@ -136,10 +148,12 @@ fn task_row(id: &RunId, task: &Task, now: ClockReading) -> Row {
         finish_seq: task.finish_seq,
         until: task.timer.map_or(0, |(at, _)| now.wall_time_of(at).0),
         history: Some(task.history.to_record()),
+        groups_held: u32::try_from(task.groups_held).unwrap_or(u32::MAX),
         ..TaskRecord::default()
     };
     let (stage, text) = match &task.phase {
         Phase::Waiting(_) => (StageRecord::Waiting, None),
+        Phase::Held => (StageRecord::Held, None),
         Phase::Queued(position) => {
             record.position = position.seq;
             (StageRecord::Queued, None)

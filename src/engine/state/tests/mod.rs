@@ -1,9 +1,15 @@
 //! The state machine in virtual time.
 
 mod clock_gaps;
+#[cfg(feature = "cel")]
+mod concurrency;
 mod dependencies;
 mod fairness;
+#[cfg(feature = "cel")]
+mod group_model;
+mod placement;
 mod random_operations;
+mod rate_limits;
 mod restart;
 mod rules;
 mod stage_table;
@@ -142,7 +148,14 @@ impl World {
     }
 
     fn item(name: &str) -> TriggerItem {
-        TriggerItem { template: Self::template(name), parent: None, claim: None, origin: Origin::Call }
+        TriggerItem {
+            template: Self::template(name),
+            parent: None,
+            claim: None,
+            desired: Default::default(),
+            limits: None,
+            origin: Origin::Call,
+        }
     }
 
     fn trigger(&mut self, name: &str) -> RunId {

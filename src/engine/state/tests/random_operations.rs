@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::state::{Phase, slots};
+use crate::engine::state::{Phase, placement::Sticky, rate_limits::Window, slots};
 
 #[derive(Debug, Clone)]
 enum Op {
     Trigger {
         workflow: usize,
         priority: i32,
+        /// The key of its concurrency groups.
+        key: u8,
     },
     Complete(usize),
     Fail(usize, bool),
@@ -40,7 +42,8 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let at = 0usize..64;
     prop_oneof![
-        6 => (0usize..4, 1i32..=3).prop_map(|(workflow, priority)| Op::Trigger { workflow, priority }),
+        6 => (0usize..WORKFLOWS.len(), 1i32..=3, 0u8..3)
+            .prop_map(|(workflow, priority, key)| Op::Trigger { workflow, priority, key }),
         6 => at.clone().prop_map(Op::Complete),
         3 => (at.clone(), any::<bool>()).prop_map(|(at, may)| Op::Fail(at, may)),
         1 => at.clone().prop_map(Op::Stale),
@@ -62,7 +65,13 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-const WORKFLOWS: [&str; 4] = ["plain", "retried", "cpu", "dag"];
+#[cfg(not(feature = "cel"))]
+const WORKFLOWS: [&str; 6] = ["plain", "retried", "cpu", "dag", "limited", "sticky"];
+
+/// The last four have concurrency groups.
+#[cfg(feature = "cel")]
+const WORKFLOWS: [&str; 10] =
+    ["plain", "retried", "cpu", "dag", "limited", "sticky", "grouped", "replaced", "kept", "pair"];
 
 struct Random {
     world: World,
@@ -74,6 +83,8 @@ struct Random {
     /// Model of the turns: the number of each workflow's latest assignment.
     turns: HashMap<usize, u64>,
     assignments: u64,
+    /// Times of the assignments of rate-limited tasks.
+    limited: Vec<u64>,
 }
 
 /// A queued task.
@@ -95,6 +106,35 @@ impl QueuedTask {
     }
 }
 
+/// Declares workflows with concurrency groups of each strategy: on a task, in a chain, and on a workflow of two tasks.
+#[cfg(feature = "cel")]
+fn declare_grouped(world: &mut World) {
+    use crate::engine::state::concurrency::LimitStrategy as By;
+    use concurrency::rule;
+    world.declare("grouped", |t| {
+        t.retries = 1;
+        t.concurrency = vec![rule("input.k", 2, By::GroupRoundRobin), rule("'all'", 3, By::GroupRoundRobin)];
+    });
+    world.declare("replaced", |t| {
+        (t.retries, t.backoff) = (1, backoff(2.0, 60));
+        t.concurrency = vec![rule("input.k", 1, By::CancelInProgress), rule("'all'", 2, By::CancelNewest)];
+    });
+    world.declare("kept", |t| {
+        t.concurrency =
+            vec![rule("input.k", 1, By::CancelQueuedExceptNewest), rule("'all'", 2, By::CancelQueuedExceptOldest)];
+    });
+    let rescue = TaskDefinition { on_failure: true, ..World::task("rescue", &[]) };
+    let grouped = TaskDefinition {
+        concurrency: vec![rule("'all'", 2, By::GroupRoundRobin)],
+        retries: 1,
+        ..World::task("b", &[0])
+    };
+    let tasks = vec![World::task("a", &[]), grouped, World::task("c", &[]), rescue];
+    world.declare_all("pair", tasks, |d| {
+        d.concurrency = vec![rule("input.k", 1, By::GroupRoundRobin), rule("'all'", 2, By::CancelInProgress)];
+    });
+}
+
 impl Random {
     fn new() -> Self {
         let mut world = World::new();
@@ -111,9 +151,16 @@ impl Random {
         let cpu = TaskDefinition { requirements: requirements(&[("cpu", 1)]), ..World::task("c", &[0]) };
         let tasks = vec![World::task("a", &[]), retried, cpu, World::task("d", &[1, 2]), World::task("e", &[]), rescue];
         world.declare_all("dag", tasks, |_| ());
+        world.put_rate_limit("rate", 5, Window::Minute);
+        world.declare("limited", |t| t.rate_limits = vec![rate_limits::fixed("rate", 2)]);
+        let tasks = vec![World::task("a", &[]), World::task("b", &[0])];
+        world.declare_all("sticky", tasks, |d| d.sticky = Some(Sticky::Soft));
+        #[cfg(feature = "cel")]
+        declare_grouped(&mut world);
         Self {
             turns: HashMap::new(),
             assignments: 0,
+            limited: Vec::new(),
             world,
             store: restart::MemoryStore::default(),
             runs: Vec::new(),
@@ -128,8 +175,11 @@ impl Random {
         let worker = |at: usize| self.workers.get(at % self.workers.len().max(1)).copied();
         let world = &mut self.world;
         match *op {
-            Op::Trigger { workflow, priority } => {
-                let run = world.trigger_with(WORKFLOWS[workflow], |item| item.template.priority = Some(priority));
+            Op::Trigger { workflow, priority, key } => {
+                let run = world.trigger_with(WORKFLOWS[workflow], |item| {
+                    item.template.priority = Some(priority);
+                    item.template.input = format!(r#"{{"k":"{key}"}}"#).into();
+                });
                 self.runs.push(run);
             }
             Op::Complete(at) | Op::Fail(at, _) | Op::Stale(at) => {
@@ -275,6 +325,9 @@ impl Random {
     }
 
     fn check(&mut self, op: &Op, before: &BTreeMap<RunId, QueuedTask>) {
+        #[cfg(feature = "cel")]
+        group_model::check(&self.world.state);
+        self.check_rate_limit(op);
         let queued = self.queued();
         self.check_turns(op, before, &queued);
         let open = self.runs.iter().filter(|run| !self.ends.contains_key(*run));
@@ -291,8 +344,8 @@ impl Random {
             .count();
         assert_eq!(
             state.timers.len(),
-            open + gaps + state.workers().count(),
-            "one timer for each open task, gap and worker"
+            open + gaps + state.workers().count() + state.rate_limits.timers(),
+            "one timer for each open task, gap, worker and rate limit with waiting tasks"
         );
         let is_due = state.next_deadline().wait(now).is_some_and(|wait| wait.is_zero());
         assert!(!is_due || !time_passed, "no due timer is left");
@@ -319,8 +372,9 @@ impl Random {
                     || worker.heartbeat.is_some() && now.since(worker.last_seen) < Duration::from_secs(5));
             for id in queued.keys().filter(|_| ready) {
                 let spec = state.spec(*id).unwrap();
+                let is_limited = &*spec.definition.action == "limited:limited" && self.lacks_units();
                 assert!(
-                    !slots::fits(&worker.slots, &spec.definition.requirements),
+                    is_limited || !slots::fits(&worker.slots, &spec.definition.requirements),
                     "{id} waits although a worker has free slots"
                 );
             }
@@ -360,6 +414,30 @@ impl Random {
         assert_eq!(ended, self.ends.len(), "every end is announced");
     }
 
+    /// Whether the rate limit has too few units for a task.
+    fn lacks_units(&self) -> bool {
+        self.world.state.rate_limit("rate").unwrap().at(self.world.now).0 < 2
+    }
+
+    /// Checks that no window has given more units than the limit, from the times of the assignments.
+    fn check_rate_limit(&mut self, op: &Op) {
+        let now = self.world.now.monotonic.0;
+        for effect in &self.world.effects {
+            let Effect::StartAttempt { task, .. } = effect else { continue };
+            // An assignment during an advance has an unknown time.
+            if matches!(op, Op::Advance(_)) {
+                self.limited.clear();
+            } else if self.world.state.spec(*task).is_some_and(|spec| &*spec.definition.action == "limited:limited") {
+                self.limited.push(now);
+            }
+        }
+        let limit = self.world.state.rate_limit("rate").unwrap();
+        assert!((0..=limit.limit).contains(&limit.value), "{limit:?}");
+        // Fixed windows: at most the units of two windows within the length of one.
+        let recent = self.limited.iter().filter(|at| now - **at < 60_000).count();
+        assert!(recent <= 4, "{recent} assignments of two units within a minute");
+    }
+
     /// Checks that no queued task should have been assigned before one that was: within a workflow by priority and
     /// position, between workflows by their turns.
     fn check_turns(&mut self, op: &Op, before: &BTreeMap<RunId, QueuedTask>, queued: &BTreeMap<RunId, QueuedTask>) {
@@ -376,7 +454,9 @@ impl Random {
             let workflow = self.workflow(task);
             if let Some(mine) = before.get(&task).filter(|_| !matches!(op, Op::Advance(_))) {
                 let still_queued = before.iter().filter(|(id, was)| queued.get(*id) == Some(*was)).map(|(_, was)| was);
-                for other in still_queued.filter(|other| other.requires_at_most(mine)) {
+                let limited = WORKFLOWS.iter().position(|name| *name == "limited");
+                let comparable = still_queued.filter(|other| Some(other.workflow) != limited);
+                for other in comparable.filter(|other| other.requires_at_most(mine)) {
                     if other.workflow == workflow {
                         let (mine, other) = ((-mine.priority, mine.position), (-other.priority, other.position));
                         assert!(mine < other, "a task of lower priority or later position was first");

@@ -143,11 +143,20 @@ pub(super) fn snapshot(state: &State) -> Vec<String> {
         claims.map(|(key, claim)| format!("{key} {} {:?}", claim.run, claim.lease)).collect();
     unordered.extend(state.runs.children.iter().map(|child| format!("{child:?}")));
     unordered.extend(state.timers.iter().filter_map(|(at, timer)| match timer {
-        Timer::Worker(_) | Timer::Chunks(_) => None,
+        Timer::Worker(_) | Timer::Chunks(_) | Timer::RateLimit(_) => None,
         Timer::Task(_) | Timer::IdempotencyKey(_) => Some(format!("{at:?} {timer:?}")),
     }));
     unordered.extend(state.calendar.timers().map(|(at, timer)| format!("{at:?} {timer:?}")));
     all.extend(sorted(&unordered));
+    let mut groups: Vec<String> = state.concurrency.counts().map(|group| format!("group {group:?}")).collect();
+    groups.sort();
+    all.extend(groups);
+    let mut limits: Vec<String> = state
+        .rate_limits()
+        .map(|(key, limit)| format!("rate limit {key} {} {:?} {}", limit.limit, limit.window, limit.value))
+        .collect();
+    limits.sort();
+    all.extend(limits);
     all
 }
 

@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Worker(WorkerId),
     /// Frees an idempotency key.
     IdempotencyKey(Arc<str>),
+    /// Lets the lanes that wait at a rate limit try again.
+    RateLimit(Arc<str>),
 }
 
 /// Pending timers in the order of their deadlines. Timers with equal deadlines fire in the order in which they were set.

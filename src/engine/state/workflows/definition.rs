@@ -7,7 +7,11 @@ use crate::{
         cron::CronRule,
         state::{
             attempt::BackOff,
+            concurrency::ConcurrencyRule,
             idempotency::{Expression, Lease},
+            placement::{DesiredLabel, Placement, Sticky},
+            rate_limits::RateRule,
+            scheduler::ResourceClass,
             slots::SlotRequirements,
         },
     },
@@ -23,6 +27,10 @@ pub(crate) struct Definition {
     /// Priority of runs that are triggered without a priority: 1 (low) to 3 (high).
     pub(crate) default_priority: i32,
     pub(crate) idempotency: Option<Idempotency>,
+    /// The binding of a run's tasks to one worker.
+    pub(crate) sticky: Option<Sticky>,
+    /// The concurrency rules of the workflow, for its runs as a whole. Those of a workflow of one task are rules of the task.
+    pub(crate) concurrency: Vec<ConcurrencyRule>,
     /// Keys of the events that trigger a run; `*` matches any text.
     pub(crate) events: Vec<Arc<str>>,
     /// Cron rules that trigger a run.
@@ -47,6 +55,12 @@ pub(crate) struct TaskDefinition {
     pub(crate) schedule_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) backoff: Option<BackOff>,
+    /// The concurrency rules of the task, in the order in which it enters their groups.
+    pub(crate) concurrency: Vec<ConcurrencyRule>,
+    /// The rate limits of the task.
+    pub(crate) rate_limits: Vec<RateRule>,
+    /// The labels that the task desires of its worker. Sorted by key.
+    pub(crate) labels: Vec<DesiredLabel>,
     /// Indexes of the tasks that must complete before this one starts.
     pub(crate) parents: Vec<usize>,
     /// Whether the task runs after all other tasks have finished, if one of them failed. Only the last task of a
@@ -62,6 +76,26 @@ pub(crate) struct Idempotency {
 }
 
 impl Definition {
+    /// Whether the runs have limits, which have to be evaluated.
+    pub(crate) fn has_limits(&self) -> bool {
+        let has_limits = |task: &TaskDefinition| !task.concurrency.is_empty() || !task.rate_limits.is_empty();
+        !self.concurrency.is_empty() || self.tasks.iter().any(has_limits)
+    }
+
+    /// Whether the limits depend on the id of the run.
+    pub(crate) fn needs_run_id(&self) -> bool {
+        let of_tasks = self.tasks.iter().flat_map(|task| &task.concurrency);
+        let rates = self.tasks.iter().flat_map(|task| &task.rate_limits);
+        self.concurrency.iter().chain(of_tasks).any(ConcurrencyRule::uses_run_id)
+            || rates.into_iter().any(RateRule::uses_run_id)
+    }
+
+    /// What an attempt of a task needs of its worker, unless its run adds needs of its own.
+    pub(crate) fn class(&self, task: &TaskDefinition) -> ResourceClass {
+        let placement = Placement::new(self.sticky, None, task.labels.clone());
+        ResourceClass { requirements: task.requirements.clone(), placement: placement.map(Arc::new) }
+    }
+
     /// Index of the on-failure task.
     pub(crate) fn on_failure(&self) -> Option<usize> {
         self.tasks.len().checked_sub(1).filter(|last| self.tasks[*last].on_failure)
@@ -77,6 +111,8 @@ impl Definition {
             tasks,
             default_priority: 1,
             idempotency: None,
+            sticky: None,
+            concurrency: Vec::new(),
             events: Vec::new(),
             crons: Vec::new(),
             cron_input: "{}".into(),
@@ -98,6 +134,9 @@ impl TaskDefinition {
             schedule_timeout: Duration::from_secs(60),
             retries: 0,
             backoff: None,
+            concurrency: Vec::new(),
+            rate_limits: Vec::new(),
+            labels: Vec::new(),
             parents: Vec::new(),
             on_failure: false,
         }

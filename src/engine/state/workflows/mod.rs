@@ -69,7 +69,7 @@ pub(crate) fn version_tasks(
     debug_assert!(has_unique_names(definition), "task names of `{}` are not unique", definition.name);
     let task = |(id, task): (Uuid, &TaskDefinition)| VersionTask {
         id,
-        queue: scheduler.queue_for(&definition.name, &task.action, &task.requirements),
+        queue: scheduler.queue_for(&definition.name, &task.action, &definition.class(task)),
         children: Vec::new(),
     };
     let mut tasks: Vec<VersionTask> = ids.zip(&definition.tasks).map(task).collect();

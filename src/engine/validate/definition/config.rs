@@ -1,11 +1,16 @@
 //! Declarations in the form of a real engine's configuration.
 
+use std::collections::HashMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::hatchet::wire::{
     Declaration,
-    proto::v1::{CreateTaskOpts, IdempotencyMethod, StickyStrategy},
+    proto::v1::{
+        Concurrency, ConcurrencyLimitStrategy, CreateTaskOpts, CreateTaskRateLimit, DesiredWorkerLabels,
+        IdempotencyMethod, RateLimitDuration, StickyStrategy, WorkerLabelComparator,
+    },
 };
 
 /// Longest back-off of a task that declares a factor and no limit, in seconds.
@@ -25,6 +30,15 @@ pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
         "Sticky": sticky.map(|sticky| sticky.as_str_name()),
         "DefaultPriority": declared.default_priority,
     });
+    let mut rules: Vec<Value> = declared.concurrency.iter().chain(&declared.concurrency_arr).map(rule).collect();
+    if !rules.is_empty() {
+        if declared.tasks.len() == 1 && declared.on_failure_task.is_none() {
+            rules.extend(declared.tasks[0].concurrency.iter().map(rule));
+            config["Tasks"][0]["concurrency"] = rules.into();
+        } else {
+            config["concurrency"] = rules.into();
+        }
+    }
     if let Some(on_failure) = &declared.on_failure_task {
         config["onFailureJob"] = task(on_failure);
     }
@@ -48,16 +62,57 @@ fn task(declared: &CreateTaskOpts) -> Value {
         "ScheduleTimeout": declared.schedule_timeout,
         "Parents": declared.parents,
         "Retries": declared.retries,
-        "RateLimits": [],
-        "DesiredWorkerLabels": null,
+        "RateLimits": declared.rate_limits.iter().map(rate_limit).collect::<Vec<_>>(),
+        "DesiredWorkerLabels": labels(&declared.worker_labels),
         "RetryBackoffFactor": declared.backoff_factor,
         "RetryBackoffMaxSeconds": max_seconds,
         "TriggerConditions": [],
     });
+    if !declared.concurrency.is_empty() {
+        task["concurrency"] = declared.concurrency.iter().map(rule).collect();
+    }
     if !declared.slot_requests.is_empty() {
         task["slotRequests"] = json!(declared.slot_requests);
     }
     task
+}
+
+fn rule(declared: &Concurrency) -> Value {
+    let strategy = declared.limit_strategy.and_then(|strategy| ConcurrencyLimitStrategy::try_from(strategy).ok());
+    json!({
+        "MaxRuns": declared.max_runs,
+        "LimitStrategy": strategy.map(|strategy| strategy.as_str_name()),
+        "Expression": declared.expression,
+    })
+}
+
+fn rate_limit(declared: &CreateTaskRateLimit) -> Value {
+    let duration = declared.duration.and_then(|duration| RateLimitDuration::try_from(duration).ok());
+    json!({
+        "Key": declared.key,
+        "KeyExpr": declared.key_expr,
+        "Units": declared.units,
+        "UnitsExpr": declared.units_expr,
+        "LimitExpr": declared.limit_values_expr,
+        "Duration": duration.map(|duration| duration.as_str_name()),
+    })
+}
+
+/// The desired labels by key; null without any.
+fn labels(declared: &HashMap<String, DesiredWorkerLabels>) -> Value {
+    let label = |(key, label): (&String, &DesiredWorkerLabels)| {
+        let comparator = label.comparator.and_then(|comparator| WorkerLabelComparator::try_from(comparator).ok());
+        let value = json!({
+            "Key": key,
+            "StrValue": label.str_value,
+            "IntValue": label.int_value,
+            "Required": label.required,
+            "Weight": label.weight,
+            "Comparator": comparator.map(|comparator| comparator.as_str_name()),
+        });
+        (key.clone(), value)
+    };
+    if declared.is_empty() { Value::Null } else { Value::Object(declared.iter().map(label).collect()) }
 }
 
 fn some_if_any(texts: &[String]) -> Option<&[String]> {

@@ -3,14 +3,17 @@
 //! The error of an invalid definition names the field. A definition with a feature that this engine does not have is
 //! refused, so that no workflow runs without a feature that it relies on.
 
+mod concurrency;
 mod config;
 mod parents;
+mod placement;
+mod rate_limits;
 mod task;
 mod unsupported;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-pub(crate) use self::config::workflow_config;
+pub(crate) use self::{config::workflow_config, placement::validate_desired_labels, rate_limits::parse_window};
 use self::{parents::resolve_parents, task::validate_task};
 use super::{
     error::Invalid,
@@ -28,7 +31,7 @@ use crate::{
             workflows::{Definition, Idempotency, TaskDefinition},
         },
     },
-    hatchet::wire::proto::v1,
+    hatchet::wire::{excerpt, proto::v1},
 };
 
 /// Validates a new definition. `timings` has the timeouts of tasks that declare none.
@@ -52,9 +55,18 @@ pub(crate) fn validate_definition(
         serde_json::from_slice::<serde::de::IgnoredAny>(schema)
             .map_err(|e| Invalid::definition("InputJsonSchema", &format!("not JSON: {e}")))?;
     }
+    let (mut tasks, mut concurrency) =
+        (validate_tasks(&content, timings)?, concurrency::validate_workflow_rules(&content)?);
+    if let [only] = &mut tasks[..] {
+        // As in a real engine, the rules of a workflow of one task are rules of the task, before its own.
+        concurrency.append(&mut only.concurrency);
+        std::mem::swap(&mut concurrency, &mut only.concurrency);
+    }
     Ok(Definition {
         name: content.name.as_str().into(),
-        tasks: validate_tasks(&content, timings)?,
+        tasks,
+        sticky: placement::validate_sticky(content.sticky)?,
+        concurrency,
         default_priority,
         events: validate_events(&content)?,
         crons: validate_crons(&content)?,
@@ -63,6 +75,12 @@ pub(crate) fn validate_definition(
         idempotency: content.idempotency.as_ref().map(validate_idempotency).transpose()?,
         content: content.into(),
     })
+}
+
+/// The error of a definition with a rule for which there is no rate limit.
+pub(crate) fn missing_rate_limit(task: usize, at: usize, key: &str) -> Invalid {
+    let reason = format!("there is no rate limit `{}`: create it with PutRateLimit first", excerpt(key));
+    Invalid::definition(&format!("Tasks[{task}].RateLimits[{at}].Key"), &reason)
 }
 
 /// A definition that an engine accepted earlier and stored. It may contain fields that an earlier version accepted and
@@ -225,13 +243,9 @@ mod tests {
     #[test]
     fn unsupported_features_are_refused_by_name() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let unsupported: [(&str, Change); 9] = [
+        let unsupported: [(&str, Change); 5] = [
             ("durable", |c| c.on_failure_task = Some(v1::CreateTaskOpts { is_durable: true, ..c.tasks[0].clone() })),
-            ("concurrency", |c| c.tasks[0].concurrency.push(Default::default())),
             ("filters", |c| c.default_filters.push(Default::default())),
-            ("sticky", |c| c.sticky = Some(0)),
-            ("rate limits", |c| c.tasks[0].rate_limits.push(Default::default())),
-            ("affinity", |c| c.tasks[0].worker_labels = [("l".into(), Default::default())].into()),
             ("durable", |c| c.tasks[0].is_durable = true),
             ("batch", |c| c.tasks[0].batch = Some(Default::default())),
             ("conditions", |c| {

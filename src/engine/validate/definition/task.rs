@@ -7,6 +7,11 @@ use crate::{
         options::Timings,
         state::{attempt::BackOff, slots::SlotRequirements, workflows::TaskDefinition},
         validate::{
+            definition::{
+                concurrency::{Owner, validate_rules},
+                placement::validate_desired_labels,
+                rate_limits,
+            },
             error::Invalid,
             field::{is_name, not_a_name},
         },
@@ -43,6 +48,11 @@ pub(super) fn validate_task(at: &str, task: &v1::CreateTaskOpts, timings: &Timin
         schedule_timeout: duration("ScheduleTimeout", task.schedule_timeout.as_deref(), timings.schedule_timeout)?.0,
         retries,
         backoff: validate_backoff(at, task)?,
+        concurrency: validate_rules(task.concurrency.iter(), Owner::Task { at, name: &task.readable_id })?,
+        rate_limits: rate_limits::validate_rules(at, &task.rate_limits)?,
+        labels: validate_desired_labels(&task.worker_labels, |field, reason| {
+            Invalid::definition(&format!("{at}.DesiredWorkerLabels{field}"), reason)
+        })?,
         parents: Vec::new(),
         on_failure: false,
     })

@@ -22,15 +22,8 @@ pub(super) fn check(content: &v1::CreateWorkflowVersionRequest) -> Result<(), In
 fn used_features(content: &v1::CreateWorkflowVersionRequest) -> Vec<&'static str> {
     let task_uses =
         |uses: fn(&v1::CreateTaskOpts) -> bool| content.tasks.iter().chain(&content.on_failure_task).any(uses);
-    let concurrency = content.concurrency.is_some()
-        || !content.concurrency_arr.is_empty()
-        || task_uses(|task| !task.concurrency.is_empty());
     [
-        (concurrency, "concurrency groups"),
         (!content.default_filters.is_empty(), "event filters (default_filters)"),
-        (content.sticky.is_some(), "sticky workers"),
-        (task_uses(|task| !task.rate_limits.is_empty()), "rate limits"),
-        (task_uses(|task| !task.worker_labels.is_empty()), "worker affinity (worker_labels)"),
         (task_uses(|task| task.is_durable), "durable tasks"),
         (task_uses(|task| task.batch.is_some()), "batch tasks"),
         (task_uses(|task| task.conditions.as_ref().is_some_and(has_conditions)), "conditions"),

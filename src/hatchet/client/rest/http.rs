@@ -27,7 +27,11 @@ impl RestClient {
     ) -> Result<T, ClientError> {
         let (call, response) = self.send(method, path, query, body).await?;
         let (status, body) = (response.status(), response.body().as_ref());
-        let error = |kind, cause: String| Err(ClientError::new(kind, format!("{call} failed: {cause}")));
+        let error = |kind, cause: String| {
+            let error = ClientError::new(kind, format!("{call} failed: {cause}"));
+            self.connection.record_failure(&error);
+            Err(error)
+        };
         if let Some(location) = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()) {
             let cause = format!(
                 "{status} to {}, which is not followed. Set HATCHET_CLIENT_SERVER_URL to the address of Hatchet's REST API",
@@ -36,7 +40,7 @@ impl RestClient {
             return error(ErrorKind::Engine, cause);
         }
         if !status.is_success() {
-            return error(kind_of(status), format!("{status}: {}", quote(body)));
+            return error(kind_of(status), explain(status, body));
         }
         // An empty body means `null`.
         let body = if body.is_empty() { b"null".as_slice() } else { body };
@@ -60,7 +64,11 @@ impl RestClient {
             .map_err(|e| ClientError::new(ErrorKind::Config, format!("{call} failed: {e}")))?;
         match exchange(&dialer, request).await {
             Ok(response) => Ok((call, response)),
-            Err(e) => Err(failed(&call, &e)),
+            Err(e) => {
+                let error = failed(&call, &e);
+                self.connection.record_failure(&error);
+                Err(error)
+            }
         }
     }
 }
@@ -126,6 +134,19 @@ fn failed(call: &str, error: &HttpError) -> ClientError {
     ClientError::new(kind, format!("{call} failed: {cause}"))
 }
 
+/// The cause of an error response: its status, and the descriptions in a body of Hatchet's form,
+/// `{"errors":[{"description": …}]}` or `{"message": …}`. Quotes any other body.
+fn explain(status: StatusCode, body: &[u8]) -> String {
+    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    let of_errors = json["errors"].as_array().into_iter().flatten().filter_map(|error| error["description"].as_str());
+    let mut descriptions: Vec<&str> = of_errors.collect();
+    if descriptions.is_empty() {
+        descriptions.extend(json["message"].as_str());
+    }
+    let text = if descriptions.is_empty() { quote(body) } else { quote(descriptions.join("; ").as_bytes()) };
+    if text.is_empty() { format!("{status}, without a reason") } else { format!("{status}: {text}") }
+}
+
 /// The start of a text from the network.
 fn quote(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
@@ -139,5 +160,24 @@ fn kind_of(status: StatusCode) -> ErrorKind {
         StatusCode::TOO_MANY_REQUESTS => ErrorKind::Exhausted,
         other if other.is_client_error() => ErrorKind::Invalid,
         _ => ErrorKind::Engine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_response_is_explained_by_its_descriptions() {
+        let explain = |body: &str| explain(StatusCode::BAD_REQUEST, body.as_bytes());
+        for (body, expected) in [
+            (r#"{"errors":[{"description":"no disk","code":1},{"description":"no memory"}]}"#, "no disk; no memory"),
+            (r#"{"message":"missing filter"}"#, "missing filter"),
+            (r#"{"errors":[]}"#, r#"{"errors":[]}"#),
+            ("<html>", "<html>"),
+        ] {
+            assert_eq!(explain(body), format!("400 Bad Request: {expected}"));
+        }
+        assert_eq!(explain(" "), "400 Bad Request, without a reason");
     }
 }

@@ -111,7 +111,7 @@ impl Client {
                     // After an outage the list lags behind again.
                     stability = Stability::default();
                     // A concurrent search may have followed the engine to another address already.
-                    self.connection().follow_engine();
+                    self.connection().follow_engine(&error);
                     let has_moved = is_other_engine(&config, &self.config());
                     if !(has_moved || error.is_temporary()) || started.elapsed() >= OUTAGE_TIMEOUT {
                         return Err(error);

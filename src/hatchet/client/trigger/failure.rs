@@ -10,7 +10,7 @@
 //! | a status by which an engine refuses a request | not started | fails |
 //! | UNAVAILABLE of the embedded engine, marked as without effect | not started | fails |
 //! | any other status: a gateway's 502, an engine that fails or restarts | may have started | is recovered |
-//! | broken connection, timeout, response over the client's limit | may have started | is recovered |
+//! | broken connection, timeout, response over the client's limit or invalid | may have started | is recovered |
 
 use tonic::{Code, Status};
 
@@ -20,14 +20,15 @@ use crate::hatchet::{
 };
 
 /// Whether a trigger that failed with this error may have started its runs.
-pub(super) fn may_have_started(error: &ClientError) -> bool {
+pub(crate) fn may_have_started(error: &ClientError) -> bool {
     if error.never_sent() {
         return false;
     }
     match error.status() {
         Some(_) if error.is_from_connection() => error.kind() != ErrorKind::Tls,
         Some(status) => !is_refusal(status),
-        None => matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut),
+        // Without a status, ErrorKind::Engine is an accepted call whose response is invalid.
+        None => matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::Engine),
     }
 }
 
@@ -124,6 +125,12 @@ mod tests {
             full.metadata_mut().insert(MAY_TAKE_EFFECT, mark.parse().unwrap());
             assert_eq!(may_have_started(&error(full)), expected);
         }
+    }
+
+    #[test]
+    fn invalid_response_may_belong_to_a_started_run() {
+        assert!(may_have_started(&ClientError::new(ErrorKind::Engine, "the response has fewer runs than the request")));
+        assert!(!may_have_started(&ClientError::new(ErrorKind::TooLarge, "the input is too large")));
     }
 
     #[test]

@@ -25,4 +25,7 @@ mod request;
 mod single;
 
 pub(in crate::hatchet::client) use self::failure::{failed as trigger_failed, may_be_repeated};
-pub(crate) use self::request::{Parent, TriggerOptions};
+pub(crate) use self::{
+    failure::may_have_started,
+    request::{Parent, TriggerOptions},
+};

@@ -9,12 +9,15 @@ use crate::hatchet::{
     client::{Client, RunRef, TRIGGER_KEY, desired_label},
     task::{Context, DesiredLabel, Priority, TRACEPARENT},
     transport::{ClientError, ErrorKind},
-    wire::{TriggerId, check_object, proto::v1},
+    wire::{DEFAULT_MAX_MESSAGE, TriggerId, check_object, proto::v1},
 };
 
 /// Metadata key of the runs of [`Client::trigger_many`]: an id that up to 1,000 of them share, by which the runs of a lost
 /// response are found together.
 pub(super) const CALL_KEY: &str = "rust_sdk_call";
+/// Bytes of an assignment that are reserved for the ids, the names and the JSON around the input and the metadata:
+/// 8 KiB. The embedded engine reserves the same.
+const ASSIGNMENT_ENVELOPE: usize = 8 << 10;
 
 /// The started run, or the reason why it was not started: [`ErrorKind::Duplicate`] with the run that holds the
 /// idempotency key, for example.
@@ -110,6 +113,7 @@ impl TriggerRequest {
         let metadata = serde_json::to_string(&metadata)
             .map_err(|e| invalid(format!("invalid metadata: serialization failed: {e}")))?;
         check_object(&metadata).map_err(|e| invalid(format!("invalid metadata: {e}")))?;
+        let metadata_size = metadata.len();
         let message = v1::TriggerWorkflowRequest {
             name: client.config().namespaced(name),
             input,
@@ -136,6 +140,17 @@ impl TriggerRequest {
                 ),
             ));
         }
+        let (payload, limit) = (message.input.len() + metadata_size, max_payload(limit));
+        if payload > limit {
+            return Err(ClientError::new(
+                ErrorKind::TooLarge,
+                format!(
+                    "triggering {name} failed: input and metadata have {payload} bytes, over the limit of {limit} bytes for \
+                     an assignment to a worker ({ASSIGNMENT_ENVELOPE} bytes less than a message). Send less, or raise the \
+                     engine's limit and HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"
+                ),
+            ));
+        }
         Ok(Self { index, ids, message })
     }
 
@@ -148,6 +163,13 @@ impl TriggerRequest {
 /// The trace context of the attempt whose body makes the call, if any.
 fn current_traceparent() -> Option<String> {
     Context::with_current(|ctx| ctx.traceparent().map(str::to_owned)).flatten()
+}
+
+/// Maximum size of a run's input and metadata together. An engine accepts a trigger whose assignment it cannot deliver,
+/// and the run then never starts. The limit of a message from the engine is not known. It is taken to be the client's
+/// own, and at least the default.
+fn max_payload(max_send: usize) -> usize {
+    max_send.max(DEFAULT_MAX_MESSAGE) - ASSIGNMENT_ENVELOPE
 }
 
 /// The caller's metadata with the ids of the client, which replace the caller's values for their keys.

@@ -146,14 +146,19 @@ impl ClientConfig {
         })
     }
 
-    /// Reads the handshake file again. `None` if no engine runs on the folder, or address and token are unchanged.
-    pub(super) fn rediscover(&self) -> Option<Self> {
+    /// Reads the handshake file again. `None` if no engine runs on the folder, or these settings are still valid for
+    /// it.
+    ///
+    /// Each start of an engine writes a new token, and an engine that keeps its key accepts the earlier ones, too. So a
+    /// new token at the same address matters only if the engine has refused the current token.
+    pub(super) fn rediscover(&self, token_is_refused: bool) -> Option<Self> {
         let found = Handshake::find(self.engine_folder.as_ref()?).ok()??;
-        if found.token == self.token.expose() && parse_host_port(&found.grpc_address).ok()? == self.host_port {
-            return None;
-        }
         let Self { token, tenant, host_port, server_url, .. } =
             Self::from_handshake(&found, &Sources::default()).ok()?;
+        let is_same_engine = (&tenant, &host_port, &server_url) == (&self.tenant, &self.host_port, &self.server_url);
+        if is_same_engine && !(token_is_refused && token.expose() != self.token.expose()) {
+            return None;
+        }
         Some(Self { token, tenant, host_port, server_url, ..self.clone() })
     }
 

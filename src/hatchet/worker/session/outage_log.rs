@@ -2,7 +2,7 @@
 //!
 //! During an outage the worker tries to reconnect about once a second, without a time limit. The first failures are
 //! logged at `warn`, since they show the reason. Later failures repeat it, so `warn` has one of them per minute and
-//! `debug` the others.
+//! `debug` the others. The end of the outage is one line at `info`, with its length.
 
 use std::{
     fmt,
@@ -11,6 +11,8 @@ use std::{
 };
 
 use tokio::time::Instant;
+
+use crate::hatchet::wire::readable_duration;
 
 /// Number of failures that are logged at `warn` at the start of an outage.
 const INITIAL_LINES: u32 = 3;
@@ -24,6 +26,8 @@ pub(super) struct OutageLog(Mutex<Outage>);
 /// The failures of the current or latest outage.
 #[derive(Debug, Default)]
 struct Outage {
+    /// Time of the first failure. `None` while there is no outage.
+    began: Option<Instant>,
     latest_failure: Option<Instant>,
     latest_line: Option<Instant>,
     /// Number of lines at `warn`.
@@ -42,6 +46,14 @@ impl OutageLog {
             None => tracing::debug!(name, "{failure}"),
         }
     }
+
+    /// Logs the end of the outage, if there is one: all sessions receive work again.
+    pub(super) fn log_end(&self) {
+        let began = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).began;
+        if let Some(began) = began {
+            tracing::info!("connected to the engine again, after {}", readable_duration(began.elapsed()));
+        }
+    }
 }
 
 impl Outage {
@@ -49,8 +61,9 @@ impl Outage {
     fn record(&mut self, now: Instant) -> Option<u64> {
         let has_elapsed = |since: Option<Instant>| since.is_none_or(|since| now.duration_since(since) >= INTERVAL);
         if has_elapsed(self.latest_failure) {
-            *self = Self::default();
+            *self = Self { began: self.began, ..Self::default() };
         }
+        self.began.get_or_insert(now);
         self.latest_failure = Some(now);
         if self.lines >= INITIAL_LINES && !has_elapsed(self.latest_line) {
             self.suppressed += 1;
@@ -73,6 +86,15 @@ mod tests {
         let (mut outage, start) = (Outage::default(), Instant::now());
         let lines: Vec<(u32, u64)> = (0..200).filter_map(|n| Some((n, outage.record(start + SECOND * n)?))).collect();
         assert_eq!(lines, [(0, 0), (1, 0), (2, 0), (62, 59), (122, 59), (182, 59)]);
+    }
+
+    #[test]
+    fn length_of_outage_counts_from_its_first_failure() {
+        let (mut outage, start) = (Outage::default(), Instant::now());
+        for n in [0, 1, 100, 101] {
+            outage.record(start + SECOND * n);
+        }
+        assert_eq!(outage.began, Some(start));
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl SessionStates {
 
     /// Records that a session receives work.
     pub(super) fn set_listening(&self, index: usize) {
-        self.update(index, |session| {
+        let all_listen = self.update(index, |session| {
             session.is_listening = true;
             session.failure = None;
             // Counted before the state changes, so that a reader of both never misses a reconnect.
@@ -74,6 +74,9 @@ impl SessionStates {
             self.resources.counters.reconnects.add(u64::from(reconnected));
         });
         self.resources.connected.notify_waiters();
+        if all_listen {
+            self.outage_log.log_end();
+        }
     }
 
     /// Records that a session no longer receives work.
@@ -100,10 +103,12 @@ impl SessionStates {
         let _ = self.state.subscribe().wait_for(|state| *state == WorkerState::Draining).await;
     }
 
-    fn update(&self, index: usize, change: impl FnOnce(&mut Session)) {
+    /// Changes a session and publishes the state. Returns whether all sessions are listening.
+    fn update(&self, index: usize, change: impl FnOnce(&mut Session)) -> bool {
         let mut sessions = self.lock();
         change(&mut sessions[index]);
         self.publish(&sessions);
+        sessions.iter().all(|session| session.is_listening)
     }
 
     fn publish(&self, sessions: &[Session]) {

@@ -16,6 +16,7 @@ fn second_worker_joins_and_outlives_the_first() {
     let engine = workspace.engine();
     let ended = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
     assert_eq!(ended.json()["message"], "Hello, World!");
+    second.err.wait_for("connected to the engine again, after");
     second.stop().expect(0);
     engine.stop().expect(0);
 }

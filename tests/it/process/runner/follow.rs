@@ -60,7 +60,7 @@ fn timeout_is_exit_4_and_the_run_continues() {
     let event = timed_out.json_lines().pop().unwrap();
     assert_eq!((&event["event"], &event["run_id"], &event["limit"]), (&json!("timed_out"), &json!(id), &json!("0s")));
     assert_eq!(event["attach"], format!("runner --run-id {id} --embedded"));
-    timed_out.expect_stderr(&format!("has not reported the status of run {id} within 0s"));
+    timed_out.expect_stderr(&format!("--timeout 0 leaves no time to wait for run {id}"));
     workspace.runner(&["--run-id", &id]).expect(0);
 }
 

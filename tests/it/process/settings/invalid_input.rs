@@ -116,6 +116,11 @@ fn input_over_the_limit_names_the_sizes() {
     let args = [&HELLO[..], &["--input-file", "large.json"]].concat();
     let parts = ["a message of 4194408", "limit of 4194304", "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"];
     workspace.runner(&args).expect_error(2, &parts);
+    // The engine would accept this trigger, but could not deliver the assignment.
+    workspace.write("near.json", &format!(r#"{{"name":"{}"}}"#, "x".repeat(4 * 1024 * 1024 - 1000)));
+    let near = [&HELLO[..], &["--input-file", "near.json"]].concat();
+    let parts = ["limit of 4186112 bytes for an assignment", "HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH"];
+    workspace.runner(&near).expect_error(2, &parts);
     // With a higher limit of the client, the engine refuses the input.
     let mut command = workspace.runner_command(&[&["--embedded"], &args[..]].concat());
     command.env("HATCHET_CLIENT_GRPC_MAX_SEND_MESSAGE_LENGTH", "8000000");

@@ -72,7 +72,7 @@ fn second_signal_ends_the_worker_immediately() {
         worker.signal(first);
         worker.err.wait_for("no more work is accepted");
         // Repeats the signal, since a signal right after the first counts as its duplicate.
-        worker.signal_until_ended(second).expect(130).expect_stderr("interrupted again");
+        worker.signal_until_ended(second).expect(130).expect_stderr(r#""message":"interrupted again"#);
     }
 }
 

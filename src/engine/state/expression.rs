@@ -1,0 +1,166 @@
+//! CEL expressions of limits, over the input, the additional metadata and the id of a run.
+
+use serde_json::{Map, Value as Json};
+
+/// The names that an expression may use, as in a real engine.
+#[cfg(feature = "cel")]
+const NAMES: [&str; 3] = ["input", "additional_metadata", RUN_ID];
+
+/// The name of the id of the run.
+#[cfg(feature = "cel")]
+const RUN_ID: &str = "workflow_run_id";
+
+/// The result of an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Evaluated {
+    Text(String),
+    /// A number; as in a real engine, a fraction is cut off.
+    Number(i64),
+}
+
+/// The values of the names, parsed once for all expressions of a run.
+#[derive(Debug)]
+pub(crate) struct Variables {
+    input: Json,
+    metadata: Json,
+    run_id: String,
+}
+
+impl Variables {
+    /// The variables of a run. `input` is a JSON object or `null`, `metadata` a JSON object.
+    pub(crate) fn new(input: &str, metadata: &str, run_id: String) -> Self {
+        let parse = |text: &str| match serde_json::from_str(text) {
+            Ok(Json::Object(map)) => Json::Object(map),
+            Ok(_) | Err(_) => Json::Object(Map::new()),
+        };
+        Self { input: parse(input), metadata: parse(metadata), run_id }
+    }
+}
+
+/// A compiled expression.
+#[cfg(feature = "cel")]
+#[derive(Debug, Clone)]
+pub(crate) struct TaskExpression {
+    text: String,
+    program: crate::engine::cel::Program,
+}
+
+/// A type without values, as workflows with an expression are refused without the feature `cel`.
+#[cfg(not(feature = "cel"))]
+#[derive(Debug, Clone)]
+pub(crate) enum TaskExpression {}
+
+#[cfg(feature = "cel")]
+impl TaskExpression {
+    /// Compiles an expression; the error is one line.
+    pub(crate) fn compile(text: &str) -> Result<Self, String> {
+        let program = crate::engine::cel::Program::compile(text)?;
+        if let Some(name) = program.undeclared_name(&NAMES) {
+            return Err(format!("undeclared reference to `{name}`: use {}", NAMES.join(", ")));
+        }
+        Ok(Self { text: text.to_owned(), program })
+    }
+
+    /// Whether the result depends on the id of the run.
+    pub(crate) fn uses_run_id(&self) -> bool {
+        self.program.uses(RUN_ID)
+    }
+
+    /// Evaluates the expression. Takes at most a few milliseconds. The error is that of the task, in a real engine's form.
+    pub(crate) fn evaluate(&self, variables: &Variables) -> Result<Evaluated, String> {
+        use crate::engine::cel::Value;
+        let run_id = Value::text(variables.run_id.clone());
+        let values = [
+            (NAMES[0], Value::from_json(&variables.input)),
+            (NAMES[1], Value::from_json(&variables.metadata)),
+            (NAMES[2], run_id),
+        ];
+        match self.program.evaluate(&values) {
+            Ok(Value::Text(text)) => Ok(Evaluated::Text(text.to_string())),
+            Ok(Value::Int(number)) => Ok(Evaluated::Number(number)),
+            Ok(Value::Double(number)) => Ok(Evaluated::Number(number as i64)),
+            Ok(other) => {
+                Err(self.error(&format!("output must evaluate to a string or integer: got {}", other.type_name())))
+            }
+            Err(fault) => Err(self.error(fault.reason())),
+        }
+    }
+
+    /// Evaluates an expression that must yield a string; `what` names the value in the error.
+    pub(crate) fn text(&self, variables: &Variables, what: &str) -> Result<String, String> {
+        match self.evaluate(variables)? {
+            Evaluated::Text(text) => Ok(text),
+            Evaluated::Number(_) => Err(self.error(&format!("expected string output for {what}, got int"))),
+        }
+    }
+
+    /// Evaluates an expression that must yield a number; `what` names the value in the error.
+    pub(crate) fn number(&self, variables: &Variables, what: &str) -> Result<i64, String> {
+        match self.evaluate(variables)? {
+            Evaluated::Number(number) => Ok(number),
+            Evaluated::Text(_) => Err(self.error(&format!("expected int output for {what}, got string"))),
+        }
+    }
+
+    fn error(&self, cause: &str) -> String {
+        format!("failed to parse step expression ({}): {cause}", self.text)
+    }
+}
+
+#[cfg(not(feature = "cel"))]
+impl TaskExpression {
+    /// Always fails: expressions need the feature.
+    pub(crate) fn compile(_text: &str) -> Result<Self, String> {
+        Err("this engine was built without the cargo feature `cel`, which expressions need".into())
+    }
+
+    /// Unreachable, as the type has no values.
+    pub(crate) fn uses_run_id(&self) -> bool {
+        match *self {}
+    }
+
+    /// Unreachable, as the type has no values.
+    pub(crate) fn text(&self, _variables: &Variables, _what: &str) -> Result<String, String> {
+        match *self {}
+    }
+
+    /// Unreachable, as the type has no values.
+    pub(crate) fn number(&self, _variables: &Variables, _what: &str) -> Result<i64, String> {
+        match *self {}
+    }
+}
+
+#[cfg(all(test, feature = "cel"))]
+mod tests {
+    use super::*;
+
+    fn text(expression: &str) -> Result<String, String> {
+        let variables = Variables::new(r#"{"k":"x","n":5,"b":true}"#, r#"{"m":"y"}"#, "id".to_owned());
+        TaskExpression::compile(expression)?.text(&variables, "concurrency key")
+    }
+
+    #[test]
+    fn key_is_evaluated_over_the_names_of_a_run() {
+        assert_eq!(text("input.k + additional_metadata.m + workflow_run_id"), Ok("xyid".to_owned()));
+        assert!(text("'k'.checksum().startsWith('82')").unwrap_err().contains("got bool"));
+        assert_eq!(text("string(input.n)"), Ok("5".to_owned()));
+    }
+
+    #[test]
+    fn error_of_an_evaluation_has_the_form_of_a_real_engine() {
+        let prefix = "failed to parse step expression";
+        assert_eq!(text("input.no"), Err(format!("{prefix} (input.no): no such key: no")));
+        let error = format!("{prefix} (input.n): expected string output for concurrency key, got int");
+        assert_eq!(text("input.n"), Err(error));
+        let error = format!("{prefix} (input.b): output must evaluate to a string or integer: got bool");
+        assert_eq!(text("input.b"), Err(error));
+    }
+
+    #[test]
+    fn undeclared_names_are_refused_at_compilation() {
+        for expression in ["nope", "parents.a.b", "payload.x", "[1].exists(x, y == x)"] {
+            assert!(text(expression).unwrap_err().contains("undeclared reference"), "{expression}");
+        }
+        assert!(text("['a'].exists(x, x == input.k) ? 'a' : 'b'").is_ok());
+    }
+}

@@ -1,0 +1,121 @@
+//! Conversion of the limits and the placement of a run, and of rate limits, to records and back.
+
+use std::sync::Arc;
+
+use crate::engine::{
+    persistence::{
+        limit_records::{
+            DesiredLabelRecord, GroupRecord, LimitsRecord, RateDemandRecord, RateLimitRecord, TaskLimitsRecord,
+        },
+        row::Damaged,
+    },
+    state::{
+        concurrency::GroupDemand,
+        limits::{RunLimits, TaskLimits},
+        placement::{Comparator, DesiredLabel},
+        rate_limits::{RateDemand, RateLimit, Window},
+        time::{ClockReading, Timestamp},
+    },
+};
+
+pub(super) fn to_record(limits: &RunLimits) -> LimitsRecord {
+    let group = |group: &GroupDemand| GroupRecord { key: group.key.to_string(), max_runs: group.max_runs };
+    let task = |task: &TaskLimits| TaskLimitsRecord {
+        groups: task.groups.iter().map(group).collect(),
+        error: task.error.as_deref().map(str::to_owned),
+        rates: task.rates.iter().map(rate_to_record).collect(),
+    };
+    LimitsRecord {
+        workflow: limits.workflow.iter().map(group).collect(),
+        tasks: limits.tasks.iter().map(task).collect(),
+    }
+}
+
+pub(super) fn from_record(record: LimitsRecord) -> Arc<RunLimits> {
+    let group = |group: GroupRecord| GroupDemand { key: group.key.into(), max_runs: group.max_runs };
+    let task = |task: TaskLimitsRecord| TaskLimits {
+        groups: task.groups.into_iter().map(group).collect(),
+        error: task.error.map(Arc::from),
+        rates: task.rates.into_iter().map(rate_from_record).collect(),
+    };
+    Arc::new(RunLimits {
+        workflow: record.workflow.into_iter().map(group).collect(),
+        tasks: record.tasks.into_iter().map(task).collect(),
+    })
+}
+
+fn rate_to_record(rate: &RateDemand) -> RateDemandRecord {
+    let window = rate.limit.map_or(0, |(_, window)| window_number(window));
+    let limit = rate.limit.map(|(limit, _)| limit);
+    RateDemandRecord { key: rate.key.to_string(), units: rate.units, limit, window }
+}
+
+fn rate_from_record(record: RateDemandRecord) -> RateDemand {
+    let window = window(record.window).unwrap_or_default();
+    RateDemand { key: record.key.into(), units: record.units, limit: record.limit.map(|limit| (limit, window)) }
+}
+
+fn window_number(window: Window) -> u32 {
+    Window::ALL.iter().zip(0..).find(|(known, _)| **known == window).map_or(0, |(_, number)| number)
+}
+
+fn window(number: u32) -> Option<Window> {
+    Window::ALL.get(usize::try_from(number).ok()?).copied()
+}
+
+pub(super) fn rate_limit_to_record(limit: &RateLimit, now: ClockReading) -> RateLimitRecord {
+    RateLimitRecord {
+        limit: limit.limit,
+        window: window_number(limit.window),
+        value: limit.value,
+        refilled: limit.refilled.0,
+        next_refill: now.wall_time_of(limit.next_refill).0,
+        paused_until: limit.paused_until.map(|until| now.wall_time_of(until).0),
+    }
+}
+
+pub(super) fn rate_limit_from_record(record: &RateLimitRecord, now: ClockReading) -> Result<RateLimit, Damaged> {
+    let window = window(record.window).ok_or_else(|| Damaged(format!("unknown window {}", record.window)))?;
+    let left = Timestamp(record.next_refill).since(now.wall).min(window.length());
+    Ok(RateLimit {
+        limit: record.limit,
+        window,
+        value: record.value,
+        refilled: Timestamp(record.refilled),
+        next_refill: now.plus(left),
+        paused_until: record.paused_until.map(|until| now.plus(Timestamp(until).since(now.wall))),
+    })
+}
+
+const COMPARATORS: [Comparator; 6] = [
+    Comparator::Equal,
+    Comparator::NotEqual,
+    Comparator::Greater,
+    Comparator::GreaterOrEqual,
+    Comparator::Less,
+    Comparator::LessOrEqual,
+];
+
+pub(super) fn label_to_record(label: &DesiredLabel) -> DesiredLabelRecord {
+    let comparator = COMPARATORS.iter().zip(0..).find(|(known, _)| **known == label.comparator);
+    DesiredLabelRecord {
+        key: label.key.to_string(),
+        text: label.text.as_deref().map(str::to_owned),
+        number: label.number,
+        comparator: comparator.map_or(0, |(_, number)| number),
+        required: label.required,
+        weight: label.weight,
+    }
+}
+
+pub(super) fn label_from_record(record: DesiredLabelRecord) -> Result<DesiredLabel, Damaged> {
+    let comparator = usize::try_from(record.comparator).ok().and_then(|number| COMPARATORS.get(number));
+    Ok(DesiredLabel {
+        key: record.key.into(),
+        text: record.text.map(Arc::from),
+        number: record.number,
+        comparator: *comparator.ok_or_else(|| Damaged(format!("unknown comparator {}", record.comparator)))?,
+        required: record.required,
+        weight: record.weight,
+    })
+}

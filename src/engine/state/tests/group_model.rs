@@ -1,0 +1,81 @@
+//! A model of the concurrency groups: their members, recomputed from all runs and tasks.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::engine::state::{
+    Phase, Run, Task,
+    concurrency::{GroupDemand, GroupKey, LimitStrategy, Scope},
+};
+
+/// Numbers of admitted and of waiting members by group.
+type Counts = BTreeMap<GroupKey, (usize, usize)>;
+
+/// Checks that each task holds the places that its phase needs, that the groups have exactly these members, that no group
+/// has more admitted members than its limit, and that none waits while there is room.
+pub(super) fn check(state: &State) {
+    let mut expected = Counts::new();
+    for (id, run) in state.runs.by_age() {
+        let Some(limits) = &run.limits else { continue };
+        let on_failure = run.version.definition.on_failure();
+        let is_admitted = run.groups_held >= limits.workflow.len();
+        let mut open = false;
+        for task in run.tasks.iter().map(|task| state.task(*task).unwrap()) {
+            let of_run = Some(task.spec) != on_failure;
+            open |= of_run && !task.phase.stage().is_final();
+            let groups = &limits.tasks[task.spec].groups;
+            check_task(task, groups.len(), !of_run || is_admitted);
+            let waits = matches!(task.phase, Phase::Held) && (!of_run || is_admitted);
+            let scope = |at| Scope::Task { version: run.version.order, task: task.spec, at };
+            count(&mut expected, groups, task.groups_held, waits, scope);
+        }
+        assert!(open || !run.is_in_groups, "{id} has ended and holds places");
+        if run.is_in_groups {
+            let scope = |at| Scope::Workflow { version: run.version.order, at };
+            count(&mut expected, &limits.workflow, run.groups_held, !is_admitted, scope);
+        }
+        check_run(run, is_admitted, state);
+    }
+    let mut actual = Counts::new();
+    for (key, strategy, admitted, waiting, limit) in state.concurrency.counts() {
+        actual.insert(key.clone(), (admitted, waiting));
+        let limit = usize::try_from(limit).unwrap();
+        assert!(admitted <= limit, "{key:?} has {admitted} members and a limit of {limit}");
+        assert!(waiting == 0 || admitted == limit, "{key:?} has room and {waiting} members that wait");
+        let may_wait = match strategy {
+            LimitStrategy::GroupRoundRobin => usize::MAX,
+            LimitStrategy::CancelInProgress | LimitStrategy::CancelNewest => 0,
+            LimitStrategy::CancelQueuedExceptNewest | LimitStrategy::CancelQueuedExceptOldest => 1,
+        };
+        assert!(waiting <= may_wait, "{strategy:?}: {waiting} members wait");
+    }
+    assert_eq!(actual, expected);
+}
+
+fn check_task(task: &Task, groups: usize, is_run_admitted: bool) {
+    match task.phase {
+        Phase::Queued(_) | Phase::Running(_) => {
+            assert!(is_run_admitted && task.groups_held == groups, "queued without a place in its groups");
+        }
+        Phase::Held => assert!(!is_run_admitted || task.groups_held < groups, "held without a reason"),
+        Phase::Waiting(_) | Phase::BackOff | Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => {
+            assert_eq!(task.groups_held, 0, "holds places that it does not need");
+        }
+    }
+}
+
+fn check_run(run: &Run, is_admitted: bool, state: &State) {
+    let is_held = |task: &RunId| matches!(state.task(*task).unwrap().phase, Phase::Held);
+    assert!(is_admitted || run.is_in_groups || !run.tasks.iter().any(is_held), "held by no group");
+}
+
+fn count(counts: &mut Counts, groups: &[GroupDemand], held: usize, waits: bool, scope: impl Fn(usize) -> Scope) {
+    for at in 0..held + usize::from(waits) {
+        let counts = counts.entry(GroupKey { scope: scope(at), key: groups[at].key.clone() }).or_default();
+        if at < held {
+            counts.0 += 1;
+        } else {
+            counts.1 += 1;
+        }
+    }
+}
