@@ -42,8 +42,8 @@ impl Client {
     /// Returns the errors of [`RunRef::details`] except [`ErrorKind::NotFound`], and the error of the last attempt to
     /// cancel.
     pub async fn cancel_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
-        // Owned ids, so that the future is `Send` for any caller.
-        let queries = runs.to_vec().into_iter().map(|id| async move {
+        // Copied ids, so that the future is `Send` for any caller.
+        let queries = runs.iter().copied().map(|id| async move {
             match self.run_ref::<()>(id).details().await {
                 Ok(details) => Ok((!details.done).then_some(id)),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
