@@ -150,6 +150,6 @@ mod tests {
         let (task, run) =
             (desired("k", Some("a"), None, Comparator::Equal), desired("k", None, Some(1), Comparator::Less));
         let other = desired("l", None, Some(2), Comparator::Less);
-        assert_eq!(Placement::merge(&[other.clone(), task], &[run.clone()]), [run, other]);
+        assert_eq!(Placement::merge(&[other.clone(), task], std::slice::from_ref(&run)), [run, other]);
     }
 }

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::{Map, Value};
@@ -15,9 +16,10 @@ use super::{
     TaskError,
     cancel::{CancelReason, Canceller},
     children::{ChildRunner, Children},
-    control::Controls,
+    control::{Control, ControlKind, Controls},
     run_info::RunInfo,
 };
+use crate::hatchet::wire::{format_duration, parse_duration, readable_duration};
 
 /// Maximum length of a log line in characters, as in the engine. Longer lines are truncated.
 const MAX_LOG_CHARS: usize = 10_000;
@@ -121,11 +123,6 @@ impl Context {
     /// The child runs of the attempt.
     pub(in crate::hatchet) fn children(&self) -> &Children {
         &self.0.children
-    }
-
-    /// The requests of the body about its attempt.
-    pub(super) fn controls(&self) -> &Controls {
-        &self.0.controls
     }
 
     /// Returns the task run's id.
@@ -232,6 +229,67 @@ fn shorten(mut message: String) -> String {
         message.truncate(end);
     }
     message
+}
+
+impl Context {
+    /// Extends the execution timeout of the running attempt by this time; 1 ms to 2,562,047 h.
+    ///
+    /// # Errors
+    ///
+    /// If the duration is out of range, the attempt has ended, or the engine does not accept the call.
+    pub async fn refresh_timeout(&self, by: Duration) -> Result<(), TaskError> {
+        self.0.controls.request(check_extension(by)?).await.map_err(TaskError::new)
+    }
+
+    /// Extends the timeout as [`Context::refresh_timeout`] does, from a blocking or CPU body.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Context::refresh_timeout`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if called in an async body, which must use [`Context::refresh_timeout`].
+    pub fn refresh_timeout_blocking(&self, by: Duration) -> Result<(), TaskError> {
+        self.0.controls.request_blocking(check_extension(by)?).map_err(TaskError::new)
+    }
+
+    /// Returns the attempt's slots to the worker while the body continues, so that the worker starts another attempt. Use
+    /// it before a long wait. The execution timeout still applies; afterwards the engine cannot cancel the attempt. Engine
+    /// v0.104.7 uses the slots only after the attempt has ended.
+    ///
+    /// # Errors
+    ///
+    /// If the attempt has ended, or the engine does not accept the call.
+    pub async fn release_slot(&self) -> Result<(), TaskError> {
+        self.0.controls.request(ControlKind::ReleaseSlot).await.map_err(TaskError::new)
+    }
+
+    /// Returns the slots as [`Context::release_slot`] does, from a blocking or CPU body.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Context::release_slot`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if called in an async body, which must use [`Context::release_slot`].
+    pub fn release_slot_blocking(&self) -> Result<(), TaskError> {
+        self.0.controls.request_blocking(ControlKind::ReleaseSlot).map_err(TaskError::new)
+    }
+
+    /// Takes the receiver of the requests. `None` if it was taken before.
+    pub(in crate::hatchet) fn take_controls(&self) -> Option<mpsc::Receiver<Control>> {
+        self.0.controls.take()
+    }
+}
+
+/// Checks a duration against the limits of an engine, and rounds it to milliseconds.
+fn check_extension(by: Duration) -> Result<ControlKind, TaskError> {
+    match parse_duration(&format_duration(by)) {
+        Ok(by) if !by.is_zero() => Ok(ControlKind::RefreshTimeout(by)),
+        _ => Err(TaskError::fatal(format!("invalid timeout \"{}\": 1ms to 2562047h", readable_duration(by)))),
+    }
 }
 
 fn trace_line(info: &RunInfo, level: LogLevel, message: &str) {

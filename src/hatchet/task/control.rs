@@ -1,14 +1,11 @@
 //! Requests of a body to the engine about its own attempt.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
-
-use super::{Context, TaskError};
-use crate::hatchet::wire::format_duration;
 
 /// Maximum number of requests that wait to be sent. A further one waits in its caller.
 const MAX_QUEUED_CONTROLS: usize = 8;
@@ -48,8 +45,33 @@ impl Controls {
         Self { requests, receiver: Mutex::new(Some(receiver)) }
     }
 
-    fn receiver(&self) -> std::sync::MutexGuard<'_, Option<mpsc::Receiver<Control>>> {
+    fn receiver(&self) -> MutexGuard<'_, Option<mpsc::Receiver<Control>>> {
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the receiver. `None` if it was taken before.
+    pub(super) fn take(&self) -> Option<mpsc::Receiver<Control>> {
+        self.receiver().take()
+    }
+
+    /// Sends a request and waits for its result. The error says why it failed.
+    pub(super) async fn request(&self, kind: ControlKind) -> Result<(), String> {
+        if self.is_test() {
+            return Ok(());
+        }
+        let (result, response) = oneshot::channel();
+        self.requests.send(Control { kind, result }).await.map_err(|_| ended())?;
+        response.await.map_err(|_| ended())?
+    }
+
+    /// Does the same as [`Controls::request`], and blocks the thread.
+    pub(super) fn request_blocking(&self, kind: ControlKind) -> Result<(), String> {
+        if self.is_test() {
+            return Ok(());
+        }
+        let (result, response) = oneshot::channel();
+        self.requests.blocking_send(Control { kind, result }).map_err(|_| ended())?;
+        response.blocking_recv().map_err(|_| ended())?
     }
 
     /// Whether no worker receives the requests.
@@ -58,108 +80,27 @@ impl Controls {
     }
 }
 
-impl Context {
-    /// Extends the execution timeout of the running attempt by this time; 1 ms to 2,562,047 h.
-    ///
-    /// # Errors
-    ///
-    /// If the duration is out of range, the attempt has ended, or the engine does not accept the call.
-    pub async fn refresh_timeout(&self, by: Duration) -> Result<(), TaskError> {
-        check_refresh(by)?;
-        self.control(ControlKind::RefreshTimeout(by)).await
-    }
-
-    /// Extends the timeout as [`Context::refresh_timeout`] does, from a blocking or CPU body.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`Context::refresh_timeout`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if called in an async body, which must use [`Context::refresh_timeout`].
-    pub fn refresh_timeout_blocking(&self, by: Duration) -> Result<(), TaskError> {
-        check_refresh(by)?;
-        self.control_blocking(ControlKind::RefreshTimeout(by))
-    }
-
-    /// Returns the attempt's slots to the worker while the body continues, so that the worker starts another attempt. Use
-    /// it before a long wait. The execution timeout still applies; afterwards the engine cannot cancel the attempt.
-    ///
-    /// # Errors
-    ///
-    /// If the attempt has ended, or the engine does not accept the call.
-    pub async fn release_slot(&self) -> Result<(), TaskError> {
-        self.control(ControlKind::ReleaseSlot).await
-    }
-
-    /// Returns the slots as [`Context::release_slot`] does, from a blocking or CPU body.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`Context::release_slot`].
-    ///
-    /// # Panics
-    ///
-    /// Panics if called in an async body, which must use [`Context::release_slot`].
-    pub fn release_slot_blocking(&self) -> Result<(), TaskError> {
-        self.control_blocking(ControlKind::ReleaseSlot)
-    }
-
-    /// Takes the receiver of the requests. `None` if it was taken before.
-    pub(in crate::hatchet) fn take_controls(&self) -> Option<mpsc::Receiver<Control>> {
-        self.controls().receiver().take()
-    }
-
-    async fn control(&self, kind: ControlKind) -> Result<(), TaskError> {
-        if self.controls().is_test() {
-            return Ok(());
-        }
-        let (result, response) = oneshot::channel();
-        self.controls().requests.send(Control { kind, result }).await.map_err(|_| ended())?;
-        response.await.map_err(|_| ended())?.map_err(TaskError::new)
-    }
-
-    fn control_blocking(&self, kind: ControlKind) -> Result<(), TaskError> {
-        if self.controls().is_test() {
-            return Ok(());
-        }
-        let (result, response) = oneshot::channel();
-        self.controls().requests.blocking_send(Control { kind, result }).map_err(|_| ended())?;
-        response.blocking_recv().map_err(|_| ended())?.map_err(TaskError::new)
-    }
-}
-
-fn check_refresh(by: Duration) -> Result<(), TaskError> {
-    if (super::validate::MIN_DURATION..=super::validate::MAX_DURATION).contains(&by) {
-        return Ok(());
-    }
-    Err(TaskError::fatal(format!("invalid timeout \"{}\": 1ms to 2562047h", format_duration(by))))
-}
-
-fn ended() -> TaskError {
-    TaskError::new("the attempt has ended")
+fn ended() -> String {
+    "the attempt has ended".to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hatchet::task::RunInfo;
 
     #[tokio::test]
     async fn request_succeeds_without_worker_and_is_sent_to_one() {
-        let (ctx, _canceller, _emissions) = Context::new(RunInfo::default());
-        ctx.refresh_timeout(Duration::from_secs(1)).await.unwrap();
-        assert!(ctx.refresh_timeout(Duration::ZERO).await.is_err());
-        let mut controls = ctx.take_controls().unwrap();
+        let controls = Controls::new();
+        controls.request(ControlKind::RefreshTimeout(Duration::from_secs(1))).await.unwrap();
+        let mut receiver = controls.take().unwrap();
         let serve = async {
-            let control = controls.recv().await.unwrap();
+            let control = receiver.recv().await.unwrap();
             assert_eq!(control.kind, ControlKind::ReleaseSlot);
             control.finish(Err("refused".to_owned()));
         };
-        let (result, ()) = tokio::join!(ctx.release_slot(), serve);
-        assert_eq!(result.unwrap_err().to_string(), "refused");
-        drop(controls);
-        assert_eq!(ctx.release_slot().await.unwrap_err().to_string(), "the attempt has ended");
+        let (result, ()) = tokio::join!(controls.request(ControlKind::ReleaseSlot), serve);
+        assert_eq!(result, Err("refused".to_owned()));
+        drop(receiver);
+        assert_eq!(controls.request(ControlKind::ReleaseSlot).await, Err("the attempt has ended".to_owned()));
     }
 }

@@ -10,8 +10,8 @@ use super::{Concurrency, ErasedTask, MaxRuns, RateLimit, RateLimitKey, RateLimit
 use crate::hatchet::wire::{check_object, readable_duration};
 
 /// Maximum duration that an engine accepts: that of Go, 2^63 - 1 nanoseconds, rounded down to hours.
-pub(super) const MAX_DURATION: Duration = Duration::from_secs(2_562_047 * 3600);
-pub(super) const MIN_DURATION: Duration = Duration::from_millis(1);
+const MAX_DURATION: Duration = Duration::from_secs(2_562_047 * 3600);
+const MIN_DURATION: Duration = Duration::from_millis(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
 const CEL_RULE: &str = "use a CEL expression whose result is a string";
 const NAME_RULE: &str = "use letters, digits, `.`, `-` and `_` only";

@@ -32,12 +32,13 @@ async fn tasks_of_a_run_follow_the_first_to_its_worker() {
         let (workflow, second) = pair(&target, base, strategy).await;
         let actions = [workflow.action.as_str(), second.as_str()];
         let mut workers =
-            [worker(&target, "worker-a", &actions, 3).await, worker(&target, "worker-b", &actions, 3).await];
+            [worker(&target, "worker-a", &actions, 20).await, worker(&target, "worker-b", &actions, 20).await];
         let mut runs = Vec::new();
         for _ in 0..4 {
             runs.push(target.trigger(&workflow, json!({})).await);
         }
-        // The worker of each task, in the order of assignment.
+        // A soft strategy moves to another worker only if there is no free slot.
+        // The run and the worker of each task, in the order of assignment.
         let mut assigned: Vec<(String, usize)> = Vec::new();
         eventually("all tasks are assigned", async || {
             for (at, worker) in workers.iter_mut().enumerate() {

@@ -70,8 +70,8 @@ fn check_run(run: &Run, is_admitted: bool, state: &State) {
 }
 
 fn count(counts: &mut Counts, groups: &[GroupDemand], held: usize, waits: bool, scope: impl Fn(usize) -> Scope) {
-    for at in 0..held + usize::from(waits) {
-        let counts = counts.entry(GroupKey { scope: scope(at), key: groups[at].key.clone() }).or_default();
+    for (at, group) in groups.iter().enumerate().take(held + usize::from(waits)) {
+        let counts = counts.entry(GroupKey { scope: scope(at), key: group.key.clone() }).or_default();
         if at < held {
             counts.0 += 1;
         } else {

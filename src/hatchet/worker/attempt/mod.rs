@@ -19,17 +19,17 @@
 mod assignment;
 mod body;
 mod control;
+mod cpu_pool;
 mod dispatch;
 mod emissions;
 mod execute;
 mod outcome;
-mod poll_clock;
 mod report;
 mod resources;
 mod supervise;
 mod table;
 
-pub(super) use body::CpuPool;
+pub(super) use cpu_pool::CpuPool;
 pub(super) use dispatch::dispatch;
 pub(super) use resources::{WorkerResources, action_id};
 #[cfg(test)]

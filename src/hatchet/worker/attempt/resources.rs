@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::{body::CpuPool, table::AttemptTable};
+use super::{cpu_pool::CpuPool, table::AttemptTable};
 use crate::hatchet::{
     client::Client,
     task::{ChildRunner, ErasedTask, ErasedWorkflow, Hooks},

@@ -1,5 +1,7 @@
 //! The attempts of a worker: running, waiting for their report, and recently ended.
 
+mod poll_clock;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
@@ -10,7 +12,8 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::poll_clock::PollClock;
+pub(in crate::hatchet::worker) use poll_clock::PollClock;
+
 use crate::hatchet::{
     task::{CancelReason, Canceller},
     wire::RunId,

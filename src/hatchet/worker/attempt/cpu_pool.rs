@@ -20,7 +20,7 @@ impl CpuPool {
     }
 
     /// Runs a body in the pool, so that its `par_iter` uses the pool. The result of a panic is its payload.
-    pub(in crate::hatchet::worker) fn spawn<T: Send + 'static>(
+    pub(super) fn spawn<T: Send + 'static>(
         &self,
         body: impl FnOnce() -> T + Send + 'static,
     ) -> oneshot::Receiver<Result<T, Box<dyn Any + Send>>> {

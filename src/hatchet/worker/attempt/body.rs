@@ -1,7 +1,5 @@
 //! A running body, on the executor for its kind.
 
-mod cpu_pool;
-
 use std::any::Any;
 
 use tokio::{
@@ -10,9 +8,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-pub(in crate::hatchet::worker) use cpu_pool::CpuPool;
-
-use super::{poll_clock::PollClock, resources::WorkerResources};
+use super::{resources::WorkerResources, table::PollClock};
 use crate::hatchet::task::{AttemptInput, Body, Context, ErasedTask, Hooks, Outcome};
 
 /// A started body.

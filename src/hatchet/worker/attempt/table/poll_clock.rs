@@ -18,7 +18,7 @@ use std::{
 pub(in crate::hatchet::worker) struct PollClock(Arc<AtomicU64>);
 
 /// A future whose polls are timed.
-pub(super) struct Timed<F> {
+pub(in crate::hatchet::worker) struct Timed<F> {
     future: F,
     clock: PollClock,
     start: Instant,
@@ -26,7 +26,7 @@ pub(super) struct Timed<F> {
 
 impl PollClock {
     /// Times the polls of a future, relative to the worker's `start`.
-    pub(super) fn time<F>(&self, future: F, start: Instant) -> Timed<F> {
+    pub(in crate::hatchet::worker) fn time<F>(&self, future: F, start: Instant) -> Timed<F> {
         Timed { future, clock: self.clone(), start }
     }
 
