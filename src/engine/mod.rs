@@ -181,7 +181,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod validate;
+#[cfg(feature = "testing")]
+mod virtual_engine;
 
 pub use error::{EngineError, EngineErrorKind};
 pub use lifecycle::{Announcement, Engine, find};
 pub use options::{EngineOptions, Rest, Timings};
+#[cfg(feature = "testing")]
+pub(crate) use virtual_engine::VirtualEngine;

@@ -3,16 +3,17 @@
 //! 1. [Getting started](getting_started)
 //! 2. [Writing tasks](tasks)
 //! 3. [Workflows and limits](workflows)
-//! 4. [Following runs](runs)
-//! 5. [Benchmark](mod@benchmark)
-//! 6. [Faults and promises](faults)
-//! 7. [Deployment](deployment)
-//! 8. [For Python teams](python)
-//! 9. [Settings](settings)
-//! 10. [Troubleshooting](troubleshooting)
-//! 11. [The embedded engine](embedded_engine)
-//! 12. [Bounds](bounds)
-//! 13. [Figures](figures)
+//! 4. [Calling tasks](calling)
+//! 5. [Following runs](runs)
+//! 6. [Benchmark](mod@benchmark)
+//! 7. [Faults and promises](faults)
+//! 8. [Deployment](deployment)
+//! 9. [For Python teams](python)
+//! 10. [Settings](settings)
+//! 11. [Troubleshooting](troubleshooting)
+//! 12. [The embedded engine](embedded_engine)
+//! 13. [Bounds](bounds)
+//! 14. [Figures](figures)
 //!
 //! The pages are the Markdown files in `src/guide`. Their commands are executed by `tests/it/readme.rs`, their Rust
 //! code by doctests.
@@ -25,6 +26,7 @@ macro_rules! pages {
     ($($name:ident)+) => {$(
         #[doc = "[Writing tasks]: crate::guide::tasks"]
         #[doc = "[Workflows and limits]: crate::guide::workflows"]
+        #[doc = "[Calling tasks]: crate::guide::calling"]
         #[doc = "[Following runs]: crate::guide::runs"]
         #[doc = "[Benchmark]: mod@crate::guide::benchmark"]
         #[doc = "[Faults and promises]: crate::guide::faults"]
@@ -45,6 +47,7 @@ pages! {
     getting_started
     tasks
     workflows
+    calling
     runs
     benchmark
     faults

@@ -8,6 +8,7 @@ mod bench;
 #[path = "../../src/build.rs"]
 #[allow(dead_code, reason = "its tests run here")]
 mod build_script;
+mod calling;
 #[cfg(all(unix, feature = "engine"))]
 mod chaos;
 mod conformance;
@@ -29,6 +30,8 @@ mod structure;
 mod support;
 #[path = "../../src/tasks/mod.rs"]
 mod tasks;
+#[cfg(feature = "testing")]
+mod virtual_time;
 #[cfg(feature = "engine")]
 mod worker;
 mod workflow;

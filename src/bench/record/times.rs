@@ -17,7 +17,7 @@ use crate::{
         plan::LoadPlan,
     },
     hatchet::{
-        client::{ClientError, RestClient, RunSummary},
+        client::{ClientError, RestClient, RunFilter, RunSummary},
         wire::{RunId, RunStatus},
     },
 };
@@ -40,7 +40,7 @@ pub(in crate::bench) async fn fill_times(
         runs.all.iter().enumerate().filter_map(|(position, run)| Some((run.id?, position))).collect();
     let mut missing_before = usize::MAX;
     for reading in 0..MAX_READINGS {
-        let mut pages = rest.runs(since, &[(RUN_KEY_PREFIX, &plan.prefix)], &[]);
+        let mut pages = rest.runs(&RunFilter::since(since).metadata(RUN_KEY_PREFIX, &plan.prefix));
         while let Some(rows) = pages.next().await? {
             for row in &rows {
                 apply_row(plan, runs, &positions, span, row);

@@ -149,7 +149,10 @@ async fn uses_keyed_copy(client: &Client, task: &ErasedTask, workers: &[WorkerSu
         return Ok(online(&copy));
     }
     match client.rest() {
-        Some(rest) => rest.has_workflow(&client.config().namespaced(&copy)).await,
+        Some(rest) => {
+            let workflow = rest.workflow_by_name(&client.config().namespaced(&copy)).await;
+            workflow.map(|workflow| workflow.is_some())
+        }
         None => Ok(false),
     }
 }

@@ -7,23 +7,43 @@ use std::{
 
 use crate::engine::state::{ClockReading, MonotonicInstant, Timestamp};
 
-/// Reads the system's clocks.
+/// Reads the system's clocks. Tests can set them forward.
 #[derive(Debug)]
 pub(crate) struct SystemClock {
     start: Instant,
     /// The latest time that the wall clock has shown, in milliseconds since 1970.
     display: AtomicU64,
+    /// Time by which all clocks were set forward, in milliseconds.
+    #[cfg(feature = "testing")]
+    advanced: AtomicU64,
 }
 
 impl SystemClock {
     /// A clock whose monotonic instants count from now.
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now(), display: AtomicU64::new(0) }
+        Self {
+            start: Instant::now(),
+            display: AtomicU64::new(0),
+            #[cfg(feature = "testing")]
+            advanced: AtomicU64::new(0),
+        }
     }
 
     /// Reads the wall clock and the monotonic clock at one time.
     pub(crate) fn now(&self) -> ClockReading {
+        #[cfg(feature = "testing")]
+        {
+            let advanced = Duration::from_millis(self.advanced.load(Ordering::Relaxed));
+            self.reading(Timestamp::now().plus(advanced), self.start.elapsed() + advanced)
+        }
+        #[cfg(not(feature = "testing"))]
         self.reading(Timestamp::now(), self.start.elapsed())
+    }
+
+    /// Sets all clocks forward, by whole milliseconds.
+    #[cfg(feature = "testing")]
+    pub(super) fn advance(&self, by: Duration) {
+        self.advanced.fetch_add(crate::hatchet::wire::millis(by), Ordering::Relaxed);
     }
 
     fn reading(&self, wall: Timestamp, elapsed: Duration) -> ClockReading {

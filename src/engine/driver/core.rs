@@ -31,6 +31,9 @@ pub(crate) struct Driver {
     pub(super) clock: SystemClock,
     pub(crate) tenant: TenantId,
     pub(crate) max_message: usize,
+    /// Number of effects that were delivered.
+    #[cfg(feature = "testing")]
+    pub(super) effects: std::sync::atomic::AtomicU64,
 }
 
 /// The state behind the driver's lock.
@@ -75,6 +78,8 @@ impl Driver {
             clock,
             tenant,
             max_message,
+            #[cfg(feature = "testing")]
+            effects: std::sync::atomic::AtomicU64::new(0),
         })
     }
 
@@ -162,7 +167,9 @@ impl Driver {
         let now = self.now();
         let mut shared = self.lock();
         let result = event(&mut shared.state, now);
-        shared.deliver(now);
+        let _delivered = shared.deliver(now);
+        #[cfg(feature = "testing")]
+        self.effects.fetch_add(_delivered, std::sync::atomic::Ordering::Relaxed);
         if shared.state.has_changes() {
             self.changed.notify_one();
         }
@@ -179,10 +186,12 @@ impl Shared {
         self.barrier.set_pending(if self.state.has_changes() { self.batch } else { self.batch - 1 });
     }
 
-    /// Carries out all effects, then removes the runs that expire.
-    fn deliver(&mut self, now: ClockReading) {
+    /// Carries out all effects, then removes the runs that expire. Returns the number of effects.
+    fn deliver(&mut self, now: ClockReading) -> u64 {
         self.update_pending();
+        let mut delivered = 0;
         while let Some(effect) = self.state.next_effect() {
+            delivered += 1;
             match effect {
                 Effect::StartAttempt { stream, task, attempt } => {
                     if let Err(too_large) = self.streams.start(stream, task, attempt, &mut self.state, now) {
@@ -205,6 +214,7 @@ impl Shared {
             self.events.run_removed(run);
         }
         self.update_pending();
+        delivered
     }
 
     /// Fails an attempt whose assignment is larger than a message: its input and each parent's output fit, but not all

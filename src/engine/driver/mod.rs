@@ -22,6 +22,7 @@
 //! | `send_queue` | the bounded queue behind every stream |
 //! | `assignment` | assignments as messages |
 //! | `persist`, `open` | the persistence loop; opening a stored state |
+//! | `virtual_time` | time that a test moves forward |
 //! | `memory` | returning freed memory to the operating system |
 
 pub(super) mod assignment;
@@ -37,6 +38,8 @@ mod streams;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "testing")]
+mod virtual_time;
 mod worker_streams;
 
 pub(crate) use self::{

@@ -1,6 +1,6 @@
 //! The handle of a running engine.
 
-use std::{io, thread};
+use std::{io, sync::Arc, thread};
 
 use tokio::sync::oneshot;
 
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     engine::{
+        driver::Driver,
         error::EngineError,
         http::Tokens,
         options::{EngineOptions, Rest},
@@ -34,6 +35,13 @@ impl Engine {
     /// Starts an engine on its own thread. When this returns, the engine accepts calls, and its handshake file is
     /// written if it has a folder.
     pub async fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        Self::start_with_driver(options).await.map(|(engine, _)| engine)
+    }
+
+    /// [`Engine::start`], which also returns the driver of the engine.
+    pub(in crate::engine) async fn start_with_driver(
+        options: EngineOptions,
+    ) -> Result<(Self, Arc<Driver>), EngineError> {
         let folder = options.folder.as_deref().map(DataFolder::acquire).transpose()?;
         let mut identity = match &folder {
             Some(folder) => folder.identity()?,
@@ -74,11 +82,13 @@ impl Engine {
         let (ready, is_ready) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let thread = spawn(startup, ready, stopped, end)?;
-        match is_ready.await {
+        let driver = match is_ready.await {
             Ok(outcome) => outcome?,
             Err(_) => return Err(EngineError::system("starting the engine", io::Error::other("its thread has ended"))),
-        }
-        Ok(Self { handshake, in_process_handshake, stop: Some(stop), ended: Some(ended), thread: Some(thread) })
+        };
+        let engine =
+            Self { handshake, in_process_handshake, stop: Some(stop), ended: Some(ended), thread: Some(thread) };
+        Ok((engine, driver))
     }
 
     /// The engine's addresses and the token for its clients, as in its handshake file.
@@ -119,7 +129,7 @@ impl Engine {
 /// Runs the engine on its own thread. `end` completes when all resources are released.
 fn spawn(
     startup: Startup,
-    ready: oneshot::Sender<Result<(), EngineError>>,
+    ready: oneshot::Sender<Result<Arc<Driver>, EngineError>>,
     stopped: oneshot::Receiver<()>,
     end: oneshot::Sender<()>,
 ) -> Result<thread::JoinHandle<()>, EngineError> {

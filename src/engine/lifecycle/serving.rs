@@ -48,15 +48,16 @@ struct Resources {
 #[cfg(not(feature = "durable"))]
 enum Store {}
 
-/// Serves until `stopped` completes or the engine can no longer serve. Sends the outcome of the start on `ready`.
+/// Serves until `stopped` completes or the engine can no longer serve. Sends the driver, or the error of
+/// the start, on `ready`.
 pub(super) async fn serve(
     startup: Startup,
-    ready: oneshot::Sender<Result<(), EngineError>>,
+    ready: oneshot::Sender<Result<Arc<Driver>, EngineError>>,
     stopped: oneshot::Receiver<()>,
 ) {
     match start(startup) {
         // If the receiver is gone, the start was cancelled.
-        Ok(started) => match ready.send(Ok(())) {
+        Ok(started) => match ready.send(Ok(started.service.driver.clone())) {
             Ok(()) => started.run(stopped).await,
             Err(_) => started.resources.withdraw(),
         },

@@ -30,9 +30,9 @@ use serde::{Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
 use serde_json::{Map, Value, value::RawValue};
 use tokio::time::Instant;
 
-use super::{Client, ClientError, RunError, RunEvents, RunRef, StreamSelector, TriggerOptions};
+use super::{Client, ClientError, ErrorKind, RunError, RunEvents, RunRef, StreamSelector, TriggerOptions};
 use crate::hatchet::{
-    task::{Priority, Stub},
+    task::{DesiredLabel, Priority, Stub},
     wire::TriggerId,
 };
 
@@ -70,7 +70,17 @@ impl Client {
         let mut item = Item::new(input);
         item.options.additional_metadata = default_metadata(task);
         let (name, output_task) = (task.name().to_owned(), task.output_task());
-        RunNoWait { client: self.clone(), name, output_task, item, output: PhantomData }
+        RunNoWait { client: self.clone(), name, output_task, item, attaches: false, output: PhantomData }
+    }
+
+    /// Starts a run, or returns a reference to the earlier run that holds its idempotency key. The input, metadata and
+    /// options have no effect on an earlier run. Otherwise like [`Client::run_no_wait`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Client::run_no_wait`] except [`Duplicate`](super::ErrorKind::Duplicate) with a run.
+    pub fn run_or_attach<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> RunNoWait<O> {
+        RunNoWait { attaches: true, ..self.run_no_wait(task, input) }
     }
 
     /// Runs a task by a name that is known at run time only, with JSON input and output. Otherwise like
@@ -141,6 +151,8 @@ pub struct RunNoWait<O> {
     name: String,
     output_task: Option<&'static str>,
     item: Item,
+    /// Whether a run that holds the idempotency key is returned instead of an error.
+    attaches: bool,
     output: PhantomData<fn() -> O>,
 }
 
@@ -229,6 +241,12 @@ macro_rules! impl_options {
                 self.$($field).+.additional_metadata.insert(key.to_owned(), value.into());
                 self
             }
+
+            /// Adds a label that the run wants of its worker. The labels of a run replace those of its task.
+            pub fn desired_label(mut self, label: DesiredLabel) -> Self {
+                self.$($field).+.desired_labels.push(label);
+                self
+            }
         }
 
         impl<$type> fmt::Debug for $builder<$type> {
@@ -273,8 +291,15 @@ impl<O> RunNoWait<O> {
 
     async fn send(mut self) -> Result<RunRef<O>, ClientError> {
         let id = self.item.trigger_id();
-        let run = self.client.trigger(&self.name, &self.item.input, &self.item.options).await?;
-        Ok(run.typed(id, self.output_task))
+        match self.client.trigger(&self.name, &self.item.input, &self.item.options).await {
+            Ok(run) => Ok(run.typed(id, self.output_task)),
+            Err(error) => match error.kind() {
+                ErrorKind::Duplicate(Some(run)) if self.attaches => {
+                    Ok(self.client.run_ref(run).with_output_task(self.output_task))
+                }
+                _ => Err(error),
+            },
+        }
     }
 }
 
@@ -372,7 +397,7 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
     use super::*;
-    use crate::hatchet::client::{ClientConfig, ErrorKind, Sources};
+    use crate::hatchet::client::{ClientConfig, Sources};
 
     #[tokio::test]
     async fn bulk_trigger_is_not_retried_past_its_deadline() {

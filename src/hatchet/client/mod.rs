@@ -30,28 +30,43 @@
 //! | [`Client::run_no_wait`] | a [`RunRef`]: id, status, result, events, cancel, replay |
 //! | [`Client::run_many`], [`Client::run_many_no_wait`] | the same for many inputs, in order |
 //! | [`Client::run_by_name`] | JSON, for a name that is known at run time only |
+//! | [`Client::run_or_attach`] | a [`RunRef`] to a new run, or to the run that holds its idempotency key |
 //! | [`Client::run_ref`] | a [`RunRef`] for the id of an earlier run |
+//! | [`Client::schedule`], [`Client::cron`] | runs that start later |
+//! | [`Client::push_event`], [`Client::push_events`] | events, which start runs |
+//! | [`Client::rest`] | lists and changes of runs, workflows, workers, schedules, crons, events, filters |
 //!
 //! Each module uses only modules to the right of it:
 //!
 //! ```text
-//!  call ──▶ trigger ──▶ runs ──▶ stream ──▶ handle (Client) ──▶ watcher, rest ──▶ transport
+//!  call, events, later ──▶ trigger ──▶ runs ──▶ stream ──▶ handle (Client) ──▶ watcher, rest ──▶ transport
 //! ```
 
 mod call;
+mod events;
 mod handle;
+mod later;
+mod limits;
 mod rest;
 mod run_error;
 mod runs;
 mod stream;
+mod template;
 mod trigger;
 mod watcher;
 
-pub(crate) use self::trigger::{TriggerOptions, may_have_started};
+pub(in crate::hatchet) use self::limits::desired_label;
+pub(crate) use self::trigger::{Parent, TriggerOptions, may_have_started};
 pub use self::{
     call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait},
+    events::{NewEvent, PushEvent, PushedEvent},
     handle::{Client, TRIGGER_KEY},
-    rest::{ResourceMetadata, RestClient, RunPages, RunSummary, SlotUse, StoredLogLine, WorkerSummary},
+    later::{CronRef, NewCron, Schedule, ScheduleAt, ScheduleRef},
+    rest::{
+        Cron, CronFilter, EventFilter, Filter, PausedRuns, RateLimitState, ResourceMetadata, RestClient, RunFilter,
+        RunPages, RunSummary, ScheduleFilter, ScheduledRun, SlotUse, StoredEvent, StoredLogLine, TaskEvent,
+        TriggeredRun, WorkerSummary, WorkflowSummary,
+    },
     run_error::{RunError, RunFailure},
     runs::{Outcomes, RunRef, RunUpdate, RunUpdates},
     stream::{RunEvent, RunEventKind, RunEvents, StreamSelector},

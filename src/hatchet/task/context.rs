@@ -15,12 +15,17 @@ use tokio::sync::mpsc;
 use super::{
     TaskError,
     cancel::{CancelReason, Canceller},
+    children::{ChildRunner, Children},
     control::{Control, ControlKind, Controls},
+    run_info::RunInfo,
 };
 use crate::hatchet::wire::{format_duration, parse_duration, readable_duration};
 
 /// Maximum length of a log line in characters, as in the engine. Longer lines are truncated.
 const MAX_LOG_CHARS: usize = 10_000;
+
+/// Metadata key of the W3C trace context.
+pub(in crate::hatchet) const TRACEPARENT: &str = "traceparent";
 
 /// Maximum number of log lines and chunks of one attempt that wait to be sent.
 const MAX_QUEUED_EMISSIONS: usize = 1_000;
@@ -47,23 +52,8 @@ struct Inner {
     canceller: Canceller,
     emissions: mpsc::Sender<Emission>,
     lost_lines: AtomicU64,
+    children: Children,
     controls: Controls,
-}
-
-/// The run and attempt that a body executes.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct RunInfo {
-    /// The task run's id.
-    pub run_id: String,
-    /// The workflow run's id; equal to `run_id` in a workflow of one task.
-    pub workflow_run_id: String,
-    /// The task's name as registered.
-    pub task_name: String,
-    /// Number of earlier attempts of the run; 0 in the first attempt.
-    pub retry_count: u32,
-    /// The run's additional metadata.
-    pub additional_metadata: Map<String, Value>,
 }
 
 /// A log line or chunk on its way to the engine.
@@ -72,6 +62,7 @@ pub(crate) enum Emission {
     Log {
         level: LogLevel,
         message: String,
+        fields: Map<String, Value>,
     },
     /// A chunk for subscribers to the run's events.
     Chunk(String),
@@ -107,21 +98,31 @@ impl Context {
     #[cfg(test)]
     pub(crate) fn new(info: RunInfo) -> (Self, Canceller, mpsc::Receiver<Emission>) {
         let canceller = Canceller::default();
-        let (ctx, emissions) = Self::for_attempt(info, canceller.clone());
+        let (ctx, emissions) = Self::for_attempt(info, canceller.clone(), Arc::new(NoChildren));
         (ctx, canceller, emissions)
     }
 
     /// Creates the context of an attempt, with the receiver of its log lines and chunks. The attempt may be cancelled
     /// already.
-    pub(in crate::hatchet) fn for_attempt(info: RunInfo, canceller: Canceller) -> (Self, mpsc::Receiver<Emission>) {
+    pub(in crate::hatchet) fn for_attempt(
+        info: RunInfo,
+        canceller: Canceller,
+        runner: Arc<dyn ChildRunner>,
+    ) -> (Self, mpsc::Receiver<Emission>) {
         let (emissions, receiver) = mpsc::channel(MAX_QUEUED_EMISSIONS);
-        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0), controls: Controls::new() };
+        let (children, controls) = (Children::new(runner), Controls::new());
+        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0), children, controls };
         (Self(Arc::new(inner)), receiver)
     }
 
     /// Returns the data of the run and attempt.
     pub fn info(&self) -> &RunInfo {
         &self.0.info
+    }
+
+    /// The child runs of the attempt.
+    pub(in crate::hatchet) fn children(&self) -> &Children {
+        &self.0.children
     }
 
     /// Returns the task run's id.
@@ -155,17 +156,27 @@ impl Context {
     /// Never waits and never fails: if 1,000 lines and chunks of this attempt are waiting to be sent, the line is
     /// dropped and counted (see [`Context::lost_lines`]).
     pub fn log_at(&self, level: LogLevel, message: impl Into<String>) {
-        let mut message: String = message.into();
-        if message.is_empty() {
-            return;
+        let message = message.into();
+        if !message.is_empty() {
+            let message = shorten(message);
+            trace_line(self.info(), level, &message);
+            self.write_line(level, message, Map::new());
         }
-        if let Some((end, _)) = message.char_indices().nth(MAX_LOG_CHARS) {
-            message.truncate(end);
-        }
-        trace_line(self.info(), level, &message);
-        if self.0.emissions.try_send(Emission::Log { level, message }).is_err() {
+    }
+
+    /// Queues a line with fields, without a `tracing` event. Drops and counts it if the queue is full.
+    pub(in crate::hatchet::task) fn write_line(&self, level: LogLevel, message: String, fields: Map<String, Value>) {
+        let line = Emission::Log { level, message: shorten(message), fields };
+        if self.0.emissions.try_send(line).is_err() {
             self.0.lost_lines.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Returns the W3C trace context of the run, its `traceparent`, if its metadata has one: the caller has set it, or a
+    /// real engine has created it. Children of the attempt inherit it, and so do the runs and events that the body starts
+    /// with a client.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.additional_metadata().get(TRACEPARENT)?.as_str()
     }
 
     /// Sends a chunk to the subscribers of the run's events, which receive chunks in order and before the end of the
@@ -210,6 +221,14 @@ impl Context {
     pub async fn cancelled(&self) -> CancelReason {
         self.0.canceller.cancelled().await
     }
+}
+
+/// Truncates a line to [`MAX_LOG_CHARS`].
+fn shorten(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MAX_LOG_CHARS) {
+        message.truncate(end);
+    }
+    message
 }
 
 impl Context {
@@ -293,6 +312,35 @@ impl fmt::Debug for Context {
             .field("cancelled", &self.0.canceller.reason())
             .field("lost_lines", &self.lost_lines())
             .finish_non_exhaustive()
+    }
+}
+
+/// The child runs of a context without an engine: every call fails.
+#[cfg(test)]
+struct NoChildren;
+
+#[cfg(test)]
+impl ChildRunner for NoChildren {
+    fn start(
+        &self,
+        _: &RunInfo,
+        task: &str,
+        children: Vec<super::ChildRequest>,
+    ) -> futures_util::future::BoxFuture<'static, Vec<Result<crate::hatchet::wire::RunId, super::ChildError>>> {
+        let refuse = |_| Err(super::ChildError::invalid(format!("no engine runs {task}")));
+        Box::pin(std::future::ready(children.into_iter().map(refuse).collect()))
+    }
+
+    fn outcome(
+        &self,
+        _: crate::hatchet::wire::RunId,
+        _: Option<&'static str>,
+    ) -> futures_util::future::BoxFuture<'static, Result<super::ChildOutcome, super::ChildError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn runtime(&self) -> tokio::runtime::Handle {
+        tokio::runtime::Handle::current()
     }
 }
 

@@ -32,11 +32,15 @@
 
 mod attempt_input;
 mod cancel;
+mod child_run;
+mod children;
 mod context;
 mod control;
 mod erased;
 mod error;
+mod observe;
 mod options;
+mod run_info;
 mod stub;
 mod typed;
 mod validate;
@@ -48,17 +52,24 @@ use serde::{Serialize, de::DeserializeOwned};
 pub(in crate::hatchet) use attempt_input::AttemptInput;
 pub use cancel::CancelReason;
 pub(crate) use cancel::Canceller;
+pub use child_run::{ChildItem, ChildRef, ChildRun, ChildRunMany, ChildRunManyNoWait, ChildRunNoWait};
+pub use children::ChildError;
+pub(in crate::hatchet) use children::{ChildOutcome, ChildRequest, ChildRunner};
 pub(crate) use context::Emission;
-pub use context::{Context, LogLevel, RUN_LOG, RUN_LOG_LINES, RunInfo};
+pub(in crate::hatchet) use context::TRACEPARENT;
+pub use context::{Context, LogLevel, RUN_LOG, RUN_LOG_LINES};
 pub(in crate::hatchet) use control::{Control, ControlKind};
 pub use erased::ErasedTask;
 pub(in crate::hatchet) use erased::{Body, Outcome};
 pub use error::{BadInput, Retry, TaskError};
+pub(in crate::hatchet) use observe::Hooks;
+pub use observe::{AttemptOutcome, AttemptReport, LogLayer};
 pub use options::{
     Backoff, Concurrency, DefaultFilter, DesiredLabel, Idempotency, IdempotencyMethod, Kind, LabelComparator,
     LabelValue, Limit, MaxRuns, Priority, RateLimit, RateLimitKey, RateLimitValue, Sticky, TaskOptions, Window,
     WorkflowOptions,
 };
+pub use run_info::RunInfo;
 pub use stub::Stub;
 pub(in crate::hatchet) use typed::Body as TypedBody;
 pub use typed::Task;

@@ -1,11 +1,12 @@
 //! One attempt of a task's body.
 
-use std::{fmt, pin::pin};
+use std::{collections::HashMap, fmt, pin::pin};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::children::{RecordedChildren, Response, TestChild, response};
 use crate::hatchet::task::{
-    CancelReason, Canceller, Context, Emission, LogLevel, Payload, RunInfo, Task, TaskError, TypedBody,
+    CancelReason, Canceller, Context, Emission, LogLevel, Payload, RunInfo, Stub, Task, TaskError, TypedBody,
 };
 
 /// An attempt of a task's body, prepared for a test. Returned by [`Task::test`].
@@ -14,9 +15,10 @@ pub struct BodyTest<I, O> {
     task: Task<I, O>,
     info: RunInfo,
     canceller: Canceller,
+    children: HashMap<String, Response>,
 }
 
-/// The result of an attempt in a test, with the log lines and chunks of its body.
+/// The result of an attempt in a test, with the log lines, chunks and child runs of its body.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TestRun<O> {
@@ -26,6 +28,8 @@ pub struct TestRun<O> {
     pub logs: Vec<LogLine>,
     /// The chunks of [`Context::put_stream`], in order.
     pub chunks: Vec<String>,
+    /// The child runs of [`Context::run`] and its variants, in order.
+    pub children: Vec<TestChild>,
 }
 
 /// A line of a run's log.
@@ -35,6 +39,8 @@ pub struct LogLine {
     pub level: LogLevel,
     /// The text, without a newline at its end.
     pub message: String,
+    /// The fields of a `tracing` event; empty for other lines.
+    pub fields: Map<String, Value>,
 }
 
 impl<I: Payload, O: Payload> Task<I, O> {
@@ -48,7 +54,7 @@ impl<I: Payload, O: Payload> Task<I, O> {
             task_name: self.name().to_owned(),
             ..RunInfo::default()
         };
-        BodyTest { task: self.clone(), info, canceller: Canceller::default() }
+        BodyTest { task: self.clone(), info, canceller: Canceller::default(), children: HashMap::new() }
     }
 }
 
@@ -71,6 +77,26 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
         self
     }
 
+    /// States the output of the children of a task, by their inputs. A child of a task without a stated outcome is not
+    /// started: the body gets [`ChildError::Call`](crate::hatchet::task::ChildError::Call).
+    pub fn child<C: Payload, P: Payload>(
+        mut self,
+        task: &Stub<C, P>,
+        output: impl Fn(C) -> P + Send + Sync + 'static,
+    ) -> Self {
+        let response = response(task.name(), move |input| Ok(output(input)));
+        self.children.insert(task.name().to_owned(), response);
+        self
+    }
+
+    /// States that the children of a task fail with this error text.
+    pub fn failed_child<C: Payload, P: Payload>(mut self, task: &Stub<C, P>, error: &str) -> Self {
+        let error = error.to_owned();
+        let response = response(task.name(), move |_: Value| Err::<P, _>(error.clone()));
+        self.children.insert(task.name().to_owned(), response);
+        self
+    }
+
     /// Runs the body to its end: an async body on the current tokio task, any other body on a separate thread, where
     /// `par_iter` uses rayon's global pool. Timeouts and retries are features of an engine and are not applied.
     ///
@@ -78,13 +104,14 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
     ///
     /// Panics if the body panics, or if a blocking or CPU body is run outside a tokio runtime.
     pub async fn run(self, input: I) -> TestRun<O> {
-        let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller);
+        let children = RecordedChildren::new(self.children);
+        let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller, children.clone());
         let body = async {
             match self.task.body() {
-                TypedBody::Async(body) => body(input, ctx).await,
+                TypedBody::Async(body) => ctx.clone().scope(async { body(input, ctx).await }).await,
                 TypedBody::Blocking(body) | TypedBody::Cpu(body) => {
                     let body = body.clone();
-                    match tokio::task::spawn_blocking(move || body(input, ctx)).await {
+                    match tokio::task::spawn_blocking(move || ctx.clone().sync_scope(|| body(input, ctx))).await {
                         Ok(result) => result,
                         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                     }
@@ -94,7 +121,7 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
         let mut body = pin!(body);
         let (mut logs, mut chunks) = (Vec::new(), Vec::new());
         let mut collect = |emission| match emission {
-            Emission::Log { level, message } => logs.push(LogLine { level, message }),
+            Emission::Log { level, message, fields } => logs.push(LogLine { level, message, fields }),
             Emission::Chunk(chunk) => chunks.push(chunk),
         };
         let result = loop {
@@ -107,7 +134,7 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
         while let Ok(emission) = emissions.try_recv() {
             collect(emission);
         }
-        TestRun { result, logs, chunks }
+        TestRun { result, logs, chunks, children: children.take() }
     }
 }
 
@@ -136,7 +163,8 @@ mod tests {
         });
         let run = task.test().retry_count(2).metadata("k", "v").run(Json::new()).await;
         assert_eq!(run.result.unwrap_err().to_string(), "failed after its log line");
-        assert_eq!(run.logs, [LogLine { level: LogLevel::Warn, message: "2 \"v\"".to_owned() }]);
+        let line = LogLine { level: LogLevel::Warn, message: "2 \"v\"".to_owned(), fields: Map::new() };
+        assert_eq!(run.logs, [line]);
     }
 
     #[tokio::test]

@@ -1,4 +1,6 @@
-//! Runs a task's body without an engine, with a context whose log and stream are collected.
+//! Tests of tasks: their bodies alone, or on an engine whose time the test moves forward (`TestEngine`).
+//!
+//! A body runs without an engine, with a context whose log, stream and child runs are collected.
 //!
 //! ```
 //! use hatchet_quickstart::prelude::*;
@@ -23,5 +25,11 @@
 //! ```
 
 mod body;
+mod children;
+#[cfg(feature = "testing")]
+mod engine;
 
 pub use body::{BodyTest, LogLine, TestRun};
+pub use children::TestChild;
+#[cfg(feature = "testing")]
+pub use engine::TestEngine;

@@ -75,6 +75,26 @@ id!(
     TriggerId, "trigger id"
 );
 id!(
+    /// Id of a workflow. All its versions have the same id.
+    WorkflowId, "workflow id"
+);
+id!(
+    /// Id of a scheduled run.
+    ScheduleId, "schedule id"
+);
+id!(
+    /// Id of a cron.
+    CronId, "cron id"
+);
+id!(
+    /// Id of an event.
+    EventId, "event id"
+);
+id!(
+    /// Id of a filter of event triggers.
+    FilterId, "filter id"
+);
+id!(
     /// Id of the tenant to which a token belongs: the token's `sub`.
     TenantId, "tenant id"
 );

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::hatchet::{
     client::Client,
-    task::{ErasedWorkflow, LabelValue, is_name, validate_all},
+    task::{AttemptReport, Context, ErasedWorkflow, Hooks, LabelValue, is_name, validate_all},
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
@@ -38,6 +38,7 @@ pub struct Worker {
     config: ClientConfig,
     options: WorkerOptions,
     workflows: Vec<ErasedWorkflow>,
+    hooks: Hooks,
     health: Option<TcpListener>,
 }
 
@@ -48,7 +49,7 @@ impl Worker {
     /// heartbeats.
     pub fn new(client: &Client) -> Self {
         let config = ClientConfig::clone(&client.config());
-        Self { config, options: WorkerOptions::default(), workflows: Vec::new(), health: None }
+        Self { config, options: WorkerOptions::default(), workflows: Vec::new(), hooks: Hooks::default(), health: None }
     }
 
     /// Adds a task or workflow.
@@ -110,6 +111,30 @@ impl Worker {
     /// Replaces all options.
     pub fn options(mut self, options: WorkerOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Calls a function before each body, on the thread of the body. A panic fails the attempt.
+    ///
+    /// ```no_run
+    /// # use hatchet_quickstart::prelude::*;
+    /// # fn example(client: &Client) {
+    /// let worker = Worker::new(client)
+    ///     .before_attempt(|ctx| println!("{} starts, attempt {}", ctx.info().task_name, ctx.attempt_number()))
+    ///     .after_attempt(|report| {
+    ///         println!("{} took {:?}: {:?}", report.ctx.info().task_name, report.duration, report.outcome);
+    ///     });
+    /// # }
+    /// ```
+    pub fn before_attempt(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
+        self.hooks.add_before(hook);
+        self
+    }
+
+    /// Calls a function after each body that has started, on the thread of the body: with its outcome, also if it panicked
+    /// or was dropped after its cancellation. The function must not panic.
+    pub fn after_attempt(mut self, hook: impl Fn(&AttemptReport<'_>) + Send + Sync + 'static) -> Self {
+        self.hooks.add_after(hook);
         self
     }
 
@@ -179,7 +204,7 @@ impl Worker {
         if self.options.labels.keys().any(|key| key.trim().is_empty()) {
             return Err(config_error("invalid label \"\": use a key that is not empty".to_owned()));
         }
-        let Self { config, options, workflows, health } = self;
-        lifecycle::start(Setup { config, options, workflows, health })
+        let Self { config, options, workflows, hooks, health } = self;
+        lifecycle::start(Setup { config, options, workflows, hooks, health })
     }
 }

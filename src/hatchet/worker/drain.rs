@@ -148,6 +148,7 @@ mod tests {
     use super::*;
     use crate::hatchet::{
         client::Client,
+        task::Hooks,
         transport::fixtures::config,
         wire::{RunId, WorkerId},
         worker::{
@@ -196,7 +197,7 @@ mod tests {
         let options = WorkerOptions::default();
         let counters = Arc::new(Counters::new(&[], &options, watch::channel(WorkerState::Draining).1));
         let bodies = tokio::runtime::Handle::current();
-        Arc::new(WorkerResources::new(client, &[], &options, counters, bodies, None).unwrap())
+        Arc::new(WorkerResources::new(client, &[], &options, counters, bodies, None, Hooks::default()).unwrap())
     }
 
     /// Returns the states of a draining process with one worker.

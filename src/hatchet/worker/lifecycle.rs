@@ -31,7 +31,7 @@ use super::{
 use crate::hatchet::{
     client::Client,
     system::OsError,
-    task::{CancelReason, ErasedTask, ErasedWorkflow, Kind},
+    task::{CancelReason, ErasedTask, ErasedWorkflow, Hooks, Kind},
     transport::{ClientConfig, ClientError, ErrorKind},
 };
 
@@ -43,6 +43,7 @@ pub(super) struct Setup {
     pub(super) config: ClientConfig,
     pub(super) options: WorkerOptions,
     pub(super) workflows: Vec<ErasedWorkflow>,
+    pub(super) hooks: Hooks,
     /// Serves health checks and metrics.
     pub(super) health: Option<TcpListener>,
 }
@@ -104,7 +105,7 @@ async fn serve_health(listener: Option<TcpListener>, counters: Arc<Counters>) ->
 
 /// Registers, runs until a stop or a fatal error, and shuts down.
 async fn run(
-    Setup { config, options, workflows, .. }: Setup,
+    Setup { config, options, workflows, hooks, .. }: Setup,
     counters: Arc<Counters>,
     body_runtime: Handle,
     cpu_pool: Option<CpuPool>,
@@ -114,7 +115,8 @@ async fn run(
 ) -> Result<DrainOutcome, ClientError> {
     let definitions = session::worker_definitions(&config, &options, &labels, &workflows);
     let client = Client::new(config)?;
-    let resources = Arc::new(WorkerResources::new(client, &workflows, &options, counters, body_runtime, cpu_pool)?);
+    let resources =
+        Arc::new(WorkerResources::new(client, &workflows, &options, counters, body_runtime, cpu_pool, hooks)?);
     let _cancel = CancelOnDrop(resources.clone());
     let registration = tokio::select! {
         registration =

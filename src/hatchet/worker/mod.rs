@@ -12,6 +12,7 @@
 //! | `session` | registers with the engine, receives assignments, sends heartbeats, reconnects |
 //! | `attempt` | executes one assignment, from slot permit to acknowledged outcome |
 //! | `drain` | stops the intake, waits for running attempts, cancels the others |
+//! | `children` | starts, awaits and cancels the child runs of attempts |
 //! | `run_log` | `tracing` events about the start and the end of each attempt |
 //! | `watchdog` | warns about async bodies that block their thread |
 //! | `health` | counters, health checks and metrics over HTTP |
@@ -21,11 +22,12 @@
 //! No user code runs on the connection thread, so heartbeats, reports and health checks continue while tasks block
 //! every other thread. Its path from a message to a running body contains no await on a call or lock.
 //!
-//! Dependencies go one way: `lifecycle` → `drain`, `watchdog` → `session` → `attempt` → `run_log` → `health` →
+//! Dependencies go one way: `lifecycle` → `drain`, `watchdog` → `session` → `attempt` → `children`, `run_log` → `health` →
 //! `state`.
 
 mod attempt;
 mod builder;
+mod children;
 mod drain;
 mod handle;
 mod health;

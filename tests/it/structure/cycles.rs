@@ -12,7 +12,10 @@ use super::{assert_only_known, paths::references, source::files};
 const PARENT: &str = "mod";
 
 /// Cycles that exist: `<folder>: <node> <node> …`, nodes in alphabetical order. The test prints the uses of each.
-const KNOWN_CYCLES: &[&str] = &[];
+const KNOWN_CYCLES: &[&str] = &[
+    // `hatchet::testing` starts an engine, and the engine uses `hatchet::wire`.
+    ": engine hatchet",
+];
 
 /// By node: the nodes that it uses, each with an example for the output.
 type Graph = BTreeMap<String, BTreeMap<String, String>>;

@@ -22,7 +22,10 @@ pub use wait::{TIMEOUT, eventually, until, within_timeout};
 pub use worker::{ControlWorker, RawWorker};
 pub use workflow::{Workflow, only_task};
 
-use hatchet_quickstart::hatchet::{client::RunSummary, task::Stub};
+use hatchet_quickstart::hatchet::{
+    client::{RunFilter, RunSummary},
+    task::Stub,
+};
 
 /// Asserts that a call failed with this code, and that its message contains this text.
 #[track_caller]
@@ -39,7 +42,7 @@ pub fn free_port() -> u16 {
 
 /// Returns all runs in the engine's list over REST.
 pub async fn all_runs(client: &hatchet_quickstart::hatchet::client::Client) -> Vec<RunSummary> {
-    let mut pages = client.rest().unwrap().runs(std::time::UNIX_EPOCH, &[], &[]);
+    let mut pages = client.rest().unwrap().runs(&RunFilter::since(std::time::UNIX_EPOCH));
     let mut all = Vec::new();
     while let Some(rows) = pages.next().await.unwrap() {
         all.extend(rows);

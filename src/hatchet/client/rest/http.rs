@@ -107,6 +107,11 @@ fn request(
     request.body(Full::new(body))
 }
 
+/// Encodes a text as one segment of a path.
+pub(super) fn path_segment(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
 fn with_query(path: &str, query: &[(&str, String)]) -> String {
     let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     let pairs: Vec<String> =

@@ -3,11 +3,12 @@
 use std::time::SystemTime;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tonic::codegen::http::Method;
 
 use super::{
     RestClient,
-    row::{Rows, null_is_default},
+    list::{Rows, null_is_default},
 };
 use crate::hatchet::{transport::ClientError, wire::RunId};
 
@@ -27,6 +28,9 @@ pub struct StoredLogLine {
     /// `DEBUG`, `INFO`, `WARN` or `ERROR`.
     #[serde(default, deserialize_with = "null_is_default")]
     pub level: String,
+    /// The fields of the line, from a `tracing` event for example.
+    #[serde(default, rename = "metadata", deserialize_with = "null_is_default")]
+    pub fields: Map<String, Value>,
     /// The number of the attempt, counted from 1; 0 if it is unknown.
     #[serde(default, deserialize_with = "null_is_default")]
     pub attempt: u32,
@@ -97,6 +101,7 @@ mod tests {
             created_at: format!("2026-01-31T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60),
             message: second.to_string(),
             level: "INFO".to_owned(),
+            fields: Map::new(),
             attempt: 1,
         }
     }

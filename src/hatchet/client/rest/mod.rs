@@ -1,14 +1,19 @@
 //! The REST API of an engine, for queries that gRPC has no call for.
 //!
-//! One file per resource: [`RunSummary`] and [`RunPages`], [`WorkerSummary`], [`StoredLogLine`],
-//! workflows. Lists are read to their end page
-//! by page. The REST store of a real engine lags behind its gRPC API by up to seconds.
+//! One file per resource: runs, tasks and their logs, workflows, workers, schedules, crons, events, filters, rate limits,
+//! metrics. Lists are read to their end page by page. The REST store of a real engine lags behind its gRPC API by up to seconds.
 
+mod crons;
+mod events;
+mod filters;
 mod http;
+mod list;
 mod logs;
-mod pages;
-mod row;
+mod metrics;
+mod rate_limits;
 mod runs;
+mod schedules;
+mod tasks;
 mod workers;
 mod workflows;
 
@@ -17,10 +22,17 @@ use std::{fmt, time::SystemTime};
 use tonic::codegen::http::{Method, header};
 
 pub use self::{
+    crons::{Cron, CronFilter},
+    events::{EventFilter, StoredEvent, TriggeredRun},
+    filters::Filter,
+    list::ResourceMetadata,
     logs::StoredLogLine,
-    row::ResourceMetadata,
-    runs::{RunPages, RunSummary},
+    rate_limits::RateLimitState,
+    runs::{RunFilter, RunPages, RunSummary},
+    schedules::{ScheduleFilter, ScheduledRun},
+    tasks::TaskEvent,
     workers::{SlotUse, WorkerSummary},
+    workflows::{PausedRuns, WorkflowSummary},
 };
 use super::{ClientError, Connection};
 use crate::hatchet::wire::TenantId;

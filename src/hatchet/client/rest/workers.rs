@@ -8,8 +8,7 @@ use tonic::codegen::http::Method;
 
 use super::{
     RestClient,
-    pages::Pages,
-    row::{ResourceMetadata, Row, null_is_default},
+    list::{Pages, ResourceMetadata, Row, null_is_default},
 };
 use crate::hatchet::{transport::ClientError, wire::WorkerId};
 
@@ -56,6 +55,16 @@ impl RestClient {
         Pages::new(self.clone(), path, Vec::new()).all().await
     }
 
+    /// Returns a worker.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an
+    /// unknown worker.
+    pub async fn worker(&self, worker: WorkerId) -> Result<WorkerSummary, ClientError> {
+        self.call(Method::GET, &format!("/api/v1/workers/{worker}"), &[], None).await
+    }
+
     /// Pauses the assignment of runs to a worker, or resumes it.
     ///
     /// # Errors
@@ -75,7 +84,7 @@ impl Row for WorkerSummary {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::row::Rows, *};
+    use super::{super::list::Rows, *};
 
     #[test]
     fn null_is_read_as_empty_list() {

@@ -1,10 +1,10 @@
-//! Cancellation of runs.
+//! Cancellation and replay of many runs.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::RunRef;
 use crate::hatchet::{
-    client::Client,
+    client::{Client, RunFilter, RunSummary},
     transport::{ClientError, ErrorKind, retry, when_temporary},
     wire::{RunId, proto::v1},
 };
@@ -42,9 +42,10 @@ impl Client {
     /// Returns the errors of [`RunRef::details`] except [`ErrorKind::NotFound`], and the error of the last attempt to
     /// cancel.
     pub async fn cancel_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
-        let queries = runs.iter().map(|id| async move {
-            match self.run_ref::<()>(*id).details().await {
-                Ok(details) => Ok((!details.done).then_some(*id)),
+        // Copied ids, so that the future is `Send` for any caller.
+        let queries = runs.iter().copied().map(|id| async move {
+            match self.run_ref::<()>(id).details().await {
+                Ok(details) => Ok((!details.done).then_some(id)),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
             }
@@ -55,6 +56,60 @@ impl Client {
             self.cancel_all(&open, &format!("cancelling {} runs", open.len())).await?;
         }
         Ok(open)
+    }
+
+    /// Requests that the engine cancels the runs that a filter selects and that have not finished, in batches of
+    /// [`Client::CANCEL_BATCH`], and returns their ids.
+    ///
+    /// The runs are those in the engine's list at the time of the call, which lags behind by up to seconds.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Client::cancel_many`] and of [`RestClient::runs`](crate::hatchet::client::RestClient::runs),
+    /// and [`ErrorKind::Config`] if the address of the REST API is not set. Earlier batches stay cancelled.
+    pub async fn cancel_where(&self, filter: &RunFilter) -> Result<Vec<RunId>, ClientError> {
+        let mut cancelled = Vec::new();
+        for batch in self.selected_runs(filter, "cancelling runs by filter").await?.chunks(Self::CANCEL_BATCH) {
+            cancelled.extend(self.cancel_many(batch).await?);
+        }
+        Ok(cancelled)
+    }
+
+    /// Requests that the engine runs these finished runs again, under the same ids, and returns the ids of the runs that it
+    /// knows. Does not change runs that have not finished. Sends calls of at most [`Client::CANCEL_BATCH`] runs.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the call, which is not repeated: see [`ClientError::kind`]. Earlier calls keep their effect.
+    pub async fn replay_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
+        let mut replayed = Vec::new();
+        for batch in runs.chunks(Self::CANCEL_BATCH) {
+            let external_ids = batch.iter().map(RunId::to_string).collect();
+            let request = v1::ReplayTasksRequest { external_ids, filter: None };
+            let connection = self.connection();
+            let response = connection.admin().replay_tasks(request).await;
+            let response =
+                response.map_err(|status| connection.call_error(&format!("replaying {} runs", batch.len()), status))?;
+            replayed.extend(response.into_inner().replayed_tasks.iter().filter_map(|id| id.parse::<RunId>().ok()));
+        }
+        Ok(replayed)
+    }
+
+    /// Requests that the engine runs the finished runs that a filter selects again. Otherwise like
+    /// [`Client::replay_many`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Client::replay_many`] and of [`RestClient::runs`](crate::hatchet::client::RestClient::runs),
+    /// and [`ErrorKind::Config`] if the address of the REST API is not set.
+    pub async fn replay_where(&self, filter: &RunFilter) -> Result<Vec<RunId>, ClientError> {
+        let runs = self.selected_runs(filter, "replaying runs by filter").await?;
+        self.replay_many(&runs).await
+    }
+
+    async fn selected_runs(&self, filter: &RunFilter, operation: &str) -> Result<Vec<RunId>, ClientError> {
+        let rows = self.require_rest(operation)?.runs(filter).all().await?;
+        Ok(rows.iter().filter_map(RunSummary::id).collect())
     }
 
     async fn cancel_all(&self, runs: &[RunId], call: &str) -> Result<(), ClientError> {

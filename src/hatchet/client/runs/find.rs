@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RunRef;
 use crate::hatchet::{
-    client::{Client, RestClient, RunSummary},
+    client::{Client, RestClient, RunFilter, RunSummary},
     transport::{Backoff, ClientConfig, ClientError, ErrorKind},
     wire::{RunId, RunStatus, readable_duration, readable_seconds},
 };
@@ -68,8 +68,9 @@ impl Client {
             ));
         }
         let rest = self.require_rest("listing runs by metadata")?;
-        let open = [RunStatus::Queued, RunStatus::Running];
-        let rows = rest.runs(SystemTime::UNIX_EPOCH, metadata, &open).all().await.map_err(|error| {
+        let filter = RunFilter::since(SystemTime::UNIX_EPOCH).status(RunStatus::Queued).status(RunStatus::Running);
+        let filter = metadata.iter().fold(filter, |filter, (key, value)| filter.metadata(*key, *value));
+        let rows = rest.runs(&filter).all().await.map_err(|error| {
             let (kind, text) = (error.kind(), format!("listing runs by metadata failed: {error}"));
             error.into_kind(kind, text)
         })?;
@@ -95,7 +96,7 @@ impl Client {
         let mut outage_reported = false;
         loop {
             let config = self.config();
-            match rest.runs(since, &[(key, value)], &[]).all().await {
+            match rest.runs(&RunFilter::since(since).metadata(key, value)).all().await {
                 Ok(rows) if is_complete(&rows) => return Ok(Listing { rows, incomplete: None }),
                 Ok(rows) => {
                     if stability.is_stable(rows.len()) || started.elapsed() >= OUTAGE_TIMEOUT + LISTING_DELAY {
@@ -125,7 +126,8 @@ impl Client {
         }
     }
 
-    fn require_rest(&self, operation: &str) -> Result<&RestClient, ClientError> {
+    /// The client of the REST API, or the error of an operation that needs it.
+    pub(in crate::hatchet::client) fn require_rest(&self, operation: &str) -> Result<&RestClient, ClientError> {
         self.rest().ok_or_else(|| {
             let cause = "the address of the REST API is not set. Set HATCHET_CLIENT_SERVER_URL";
             ClientError::new(ErrorKind::Config, format!("{operation} failed: {cause}"))

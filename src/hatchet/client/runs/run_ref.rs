@@ -82,6 +82,11 @@ impl<O> RunRef<O> {
         RunRef { trigger: Some(trigger), output_task, ..self.with_output() }
     }
 
+    /// Sets the task of a workflow that has the output.
+    pub(in crate::hatchet::client) fn with_output_task(self, output_task: Option<&'static str>) -> Self {
+        Self { output_task, ..self }
+    }
+
     fn with_output<P>(self) -> RunRef<P> {
         let Self { client, id, trigger, recovered, evidence, output_task, output: _ } = self;
         RunRef { client, id, trigger, recovered, evidence, output_task, output: PhantomData }
@@ -209,6 +214,11 @@ impl Client {
     /// after 2 s.
     pub fn run_ref<O>(&self, id: RunId) -> RunRef<O> {
         RunRef::given(self.clone(), id)
+    }
+
+    /// Returns a reference to a run that this client has just triggered.
+    pub(in crate::hatchet) fn triggered_run<O>(&self, id: RunId) -> RunRef<O> {
+        RunRef::triggered(self.clone(), id)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::hatchet::{
     client::Client,
-    transport::{ClientError, ErrorKind, retry_until},
+    transport::{ClientError, ErrorKind, retry_until, when_temporary},
     wire::{
         RunId,
         proto::{BulkTriggerWorkflowRequest, v1::TriggerWorkflowRequest},
@@ -52,7 +52,9 @@ impl TriggerCalls<'_> {
     pub(super) async fn send_bulk(&self, requests: &[TriggerRequest]) -> Result<Vec<String>, ClientError> {
         let plural = if requests.len() == 1 { "" } else { "s" };
         let call = &format!("triggering {} run{plural} of {}", requests.len(), self.name);
-        let response = retry_until(self.deadline, may_be_repeated, || async move {
+        let children = requests.iter().all(TriggerRequest::is_child);
+        let is_retryable = if children { when_temporary } else { may_be_repeated };
+        let response = retry_until(self.deadline, is_retryable, || async move {
             let connection = self.client.connection();
             let workflows = requests.iter().map(|request| request.message.clone()).collect();
             let response = connection.workflows().bulk_trigger_workflow(BulkTriggerWorkflowRequest { workflows }).await;

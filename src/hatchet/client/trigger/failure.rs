@@ -33,7 +33,7 @@ pub(crate) fn may_have_started(error: &ClientError) -> bool {
 }
 
 /// Whether a failed trigger can be sent again: nothing was started, and the failure is temporary.
-pub(super) fn may_be_repeated(error: &ClientError) -> bool {
+pub(in crate::hatchet::client) fn may_be_repeated(error: &ClientError) -> bool {
     let is_repeatable = error.never_sent() || matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::AuthGracePeriod);
     is_repeatable && error.is_temporary() && !may_have_started(error)
 }
@@ -66,7 +66,12 @@ fn is_refusal(status: &Status) -> bool {
 ///
 /// The embedded engine, and at times a real engine under load, refuses an unknown name as an invalid argument. Only the
 /// text distinguishes this from other invalid arguments.
-pub(super) fn failed(connection: &Connection, call: &str, name: &str, status: Status) -> ClientError {
+pub(in crate::hatchet::client) fn failed(
+    connection: &Connection,
+    call: &str,
+    name: &str,
+    status: Status,
+) -> ClientError {
     if status.code() == Code::InvalidArgument && status.message().contains("workflow names not found") {
         let message =
             format!("{call} failed: the engine has no workflow of this name. Start a worker that registers {name}");

@@ -24,4 +24,8 @@ mod reachable;
 mod request;
 mod single;
 
-pub(crate) use self::{failure::may_have_started, request::TriggerOptions};
+pub(in crate::hatchet::client) use self::failure::{failed as trigger_failed, may_be_repeated};
+pub(crate) use self::{
+    failure::may_have_started,
+    request::{Parent, TriggerOptions},
+};

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::hatchet::{
-    client::{Client, RunRef, TRIGGER_KEY},
-    task::Priority,
+    client::{Client, RunRef, TRIGGER_KEY, desired_label},
+    task::{Context, DesiredLabel, Priority, TRACEPARENT},
     transport::{ClientError, ErrorKind},
     wire::{DEFAULT_MAX_MESSAGE, TriggerId, check_object, proto::v1},
 };
@@ -37,12 +37,31 @@ pub(crate) struct TriggerOptions {
     /// callers that drop the call at that time and would lose the reason. Default: none, five attempts. A bulk trigger has
     /// one deadline for all runs.
     pub(crate) deadline: Option<Instant>,
+    /// Labels that the run wants of its worker. Default: those of the task.
+    pub(crate) desired_labels: Vec<DesiredLabel>,
+    /// The attempt that starts the run as its child. Default: none.
+    pub(crate) parent: Option<Parent>,
+}
+
+/// The attempt that starts a child run, and the child's identity among the children of its task.
+///
+/// An engine makes a child once, so its trigger can be sent again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Parent {
+    pub(crate) workflow_run_id: String,
+    pub(crate) task_run_id: String,
+    /// Identifies the child, unless it has a key.
+    pub(crate) index: i32,
+    pub(crate) key: Option<String>,
 }
 
 impl TriggerOptions {
-    /// Adds the priority and the metadata pairs that these options lack.
+    /// Adds the priority, the labels and the metadata pairs that these options lack.
     pub(in crate::hatchet::client) fn add_defaults(&mut self, defaults: &Self) {
         self.priority = self.priority.or(defaults.priority);
+        if self.desired_labels.is_empty() {
+            self.desired_labels.clone_from(&defaults.desired_labels);
+        }
         for (key, value) in &defaults.additional_metadata {
             self.additional_metadata.entry(key).or_insert_with(|| value.clone());
         }
@@ -85,7 +104,13 @@ impl TriggerRequest {
         let input = serde_json::to_string(input)
             .map_err(|e| invalid(format!("invalid input of {name}: serialization failed: {e}")))?;
         check_object(&input).map_err(|e| invalid(format!("invalid input of {name}: {e}")))?;
-        let metadata = serde_json::to_string(&MetadataWithIds { caller: &options.additional_metadata, ids })
+        if let Some(label) = options.desired_labels.iter().find(|label| label.key.trim().is_empty()) {
+            let rule = "use a key that is not empty";
+            return Err(invalid(format!("invalid desired label {:?}: {rule}", label.key)));
+        }
+        let trace = if options.additional_metadata.contains_key(TRACEPARENT) { None } else { current_traceparent() };
+        let metadata = MetadataWithIds { caller: &options.additional_metadata, trace, ids };
+        let metadata = serde_json::to_string(&metadata)
             .map_err(|e| invalid(format!("invalid metadata: serialization failed: {e}")))?;
         check_object(&metadata).map_err(|e| invalid(format!("invalid metadata: {e}")))?;
         let metadata_size = metadata.len();
@@ -94,6 +119,15 @@ impl TriggerRequest {
             input,
             additional_metadata: Some(metadata),
             priority: options.priority.map(|priority| i32::from(priority.number())),
+            parent_id: options.parent.as_ref().map(|parent| parent.workflow_run_id.clone()),
+            parent_task_run_external_id: options.parent.as_ref().map(|parent| parent.task_run_id.clone()),
+            child_index: options.parent.as_ref().map(|parent| parent.index),
+            desired_worker_labels: options
+                .desired_labels
+                .iter()
+                .map(|label| (label.key.clone(), desired_label(label)))
+                .collect(),
+            child_key: options.parent.as_ref().and_then(|parent| parent.key.clone()),
             ..Default::default()
         };
         let (size, limit) = (message.encoded_len(), client.config().max_send_message);
@@ -119,6 +153,16 @@ impl TriggerRequest {
         }
         Ok(Self { index, ids, message })
     }
+
+    /// Whether the request can be sent again although it may have started its run.
+    pub(super) fn is_child(&self) -> bool {
+        self.message.parent_task_run_external_id.is_some()
+    }
+}
+
+/// The trace context of the attempt whose body makes the call, if any.
+fn current_traceparent() -> Option<String> {
+    Context::with_current(|ctx| ctx.traceparent().map(str::to_owned)).flatten()
 }
 
 /// Maximum size of a run's input and metadata together. An engine accepts a trigger whose assignment it cannot deliver,
@@ -131,6 +175,8 @@ fn max_payload(max_send: usize) -> usize {
 /// The caller's metadata with the ids of the client, which replace the caller's values for their keys.
 struct MetadataWithIds<'a> {
     caller: &'a Map<String, Value>,
+    /// The trace context of the body that makes the call.
+    trace: Option<String>,
     ids: SearchIds,
 }
 
@@ -141,6 +187,9 @@ impl Serialize for MetadataWithIds<'_> {
             if key != TRIGGER_KEY && key != CALL_KEY {
                 map.serialize_entry(key, value)?;
             }
+        }
+        if let Some(trace) = &self.trace {
+            map.serialize_entry(TRACEPARENT, trace)?;
         }
         map.serialize_entry(TRIGGER_KEY, &self.ids.trigger)?;
         if let Some(call) = &self.ids.call {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::hatchet::{
     client::{Client, RunRef},
+    transport::when_temporary,
     wire::TriggerId,
 };
 
@@ -31,7 +32,8 @@ impl Client {
         let calls = TriggerCalls { client: self, name, deadline: options.deadline };
         calls.connect().await?;
         let sent_at = SystemTime::now();
-        match calls.send(&request.message, may_be_repeated, |_| {}).await {
+        let is_retryable = if request.is_child() { when_temporary } else { may_be_repeated };
+        match calls.send(&request.message, is_retryable, |_| {}).await {
             Ok(run) => Ok(RunRef::triggered(self.clone(), run)),
             Err(error) if may_have_started(&error) => {
                 let mut recovered = self.recover(vec![request], sent_at, &error).await;

@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{resources::WorkerResources, table::PollClock};
-use crate::hatchet::task::{AttemptInput, Body, Context, ErasedTask, Outcome};
+use crate::hatchet::task::{AttemptInput, Body, Context, ErasedTask, Hooks, Outcome};
 
 /// A started body.
 pub(super) enum RunningBody {
@@ -30,23 +30,25 @@ impl RunningBody {
         poll_clock: &PollClock,
     ) -> Self {
         let queued = resources.counters.body_queued(task.kind());
+        let hooks = resources.hooks.clone();
         match task.body().clone() {
             Body::Async(body) => {
-                let running = Box::pin(async move {
+                let running = Box::pin(ctx.clone().scope(async move {
                     drop(queued);
-                    body(input, ctx).await
-                });
+                    let hooks = hooks.start(&ctx);
+                    hooks.end(body(input, ctx).await)
+                }));
                 let timed = poll_clock.time(running, resources.start);
                 Self::Async(AbortOnDropHandle::new(resources.body_runtime.spawn(timed)))
             }
             Body::Blocking(body) => Self::Blocking(resources.body_runtime.spawn_blocking(move || {
                 drop(queued);
-                body(input, ctx)
+                on_thread(&hooks, ctx, |ctx| body(input, ctx))
             })),
             Body::Cpu(body) => match &resources.cpu_pool {
                 Some(pool) => Self::Cpu(pool.spawn(move || {
                     drop(queued);
-                    body(input, ctx)
+                    on_thread(&hooks, ctx, |ctx| body(input, ctx))
                 })),
                 None => Self::Ended(Outcome::fatal("NoCpuPool", "this worker has no threads for CPU tasks")),
             },
@@ -81,6 +83,14 @@ impl RunningBody {
             Self::Ended(_) => true,
         }
     }
+}
+
+/// Runs a body on the current thread, with its hooks.
+fn on_thread(hooks: &Hooks, ctx: Context, body: impl FnOnce(Context) -> Outcome) -> Outcome {
+    ctx.clone().sync_scope(|| {
+        let hooks = hooks.start(&ctx);
+        hooks.end(body(ctx))
+    })
 }
 
 fn join_outcome(result: Result<Outcome, JoinError>) -> Outcome {

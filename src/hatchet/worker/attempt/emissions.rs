@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use serde_json::{Map, Value};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout_at},
@@ -20,7 +21,7 @@ use super::{
 use crate::hatchet::{
     task::Emission,
     transport::{Backoff, with_timeout},
-    wire::{proto, timestamp_now},
+    wire::{has_nul, proto, timestamp_now},
     worker::{health::DeliveryGuard, message_size::check_size},
 };
 
@@ -28,8 +29,10 @@ use crate::hatchet::{
 const PARALLEL_CALLS: usize = 16;
 /// Time to send one line or chunk, including retries after 50 ms, doubling to 2 s.
 const EMISSION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum length of the fields of a log line as JSON. Longer fields are not sent.
+const MAX_FIELDS_LENGTH: usize = 16 * 1024;
 /// Upper bound of the bytes that a message adds to its line or chunk.
-const MESSAGE_OVERHEAD: usize = 1024;
+const MESSAGE_OVERHEAD: usize = MAX_FIELDS_LENGTH + 1024;
 /// Time to send queued lines and chunks after the body has finished.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -82,6 +85,15 @@ pub(super) async fn forward(
     }
 }
 
+/// Returns the fields of a line as JSON; empty without fields, or if they are over [`MAX_FIELDS_LENGTH`].
+fn log_metadata(fields: &Map<String, Value>) -> String {
+    if fields.is_empty() {
+        return String::new();
+    }
+    let json = serde_json::to_string(fields).unwrap_or_default();
+    if json.len() > MAX_FIELDS_LENGTH || has_nul(&json) { String::new() } else { json }
+}
+
 /// Sends one line or chunk, with retries.
 async fn send(
     resources: &WorkerResources,
@@ -103,13 +115,13 @@ async fn send(
     loop {
         let mut stub = client.connection().events();
         let sent = match &emission {
-            Emission::Log { level, message } => {
+            Emission::Log { level, message, fields } => {
                 let line = proto::PutLogRequest {
                     task_run_external_id: assignment.info.run_id.clone(),
                     created_at,
                     message: message.replace('\0', "\\0"),
                     level: Some(level.as_str().to_owned()),
-                    metadata: String::new(),
+                    metadata: log_metadata(fields),
                     task_retry_count: Some(assignment.key.1),
                 };
                 let call = Box::pin(stub.put_log(with_timeout(CALL_TIMEOUT, line)));

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::hatchet::{
     task::{AttemptInput, CancelReason, Canceller, Context, Outcome},
-    worker::run_log,
+    worker::{children::cancel_with_parent, run_log},
 };
 
 /// Delay of the STARTED report, which contains its own timestamp. If the body ends within this time, both reports are
@@ -101,7 +101,7 @@ async fn run_body(
             return (PendingReport::Timeout(limit), None);
         }
     };
-    let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone());
+    let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone(), resources.children.clone());
     run_log::started(&assignment.info);
     let adjustable = Adjustable::new(permit);
     let controlled = control::serve(resources, assignment, ctx.take_controls(), &adjustable);
@@ -128,6 +128,11 @@ async fn run_body(
             lines = ctx.lost_lines(),
             "dropped log lines: the body writes faster than the engine accepts them"
         );
+    }
+    drop(adjustable);
+    let children = ctx.children().started();
+    if canceller.reason() == Some(CancelReason::Requested) && !children.is_empty() {
+        cancel_with_parent(resources.client.clone(), assignment.key.0, children).await;
     }
     result
 }

@@ -11,10 +11,10 @@ use tokio::sync::{Notify, Semaphore};
 use super::{cpu_pool::CpuPool, table::AttemptTable};
 use crate::hatchet::{
     client::Client,
-    task::{ErasedTask, ErasedWorkflow},
+    task::{ChildRunner, ErasedTask, ErasedWorkflow, Hooks},
     transport::{ClientError, ErrorKind},
     wire::ActionId,
-    worker::{health::Counters, options::WorkerOptions},
+    worker::{children::ClientChildren, health::Counters, options::WorkerOptions},
 };
 
 /// Number of attempts that a worker accepts from its streams in addition to twice its slots: finished attempts whose
@@ -31,6 +31,9 @@ pub(in crate::hatchet::worker) struct WorkerResources {
     pub(super) body_runtime: tokio::runtime::Handle,
     /// Runs CPU bodies. `None` without CPU tasks.
     pub(super) cpu_pool: Option<CpuPool>,
+    pub(super) hooks: Arc<Hooks>,
+    /// Starts the child runs of attempts.
+    pub(super) children: Arc<dyn ChildRunner>,
     pub(in crate::hatchet::worker) cancel_grace: Duration,
     pub(in crate::hatchet::worker) counters: Arc<Counters>,
     /// Time zero of the poll clocks.
@@ -58,6 +61,7 @@ impl WorkerResources {
         counters: Arc<Counters>,
         body_runtime: tokio::runtime::Handle,
         cpu_pool: Option<CpuPool>,
+        hooks: Hooks,
     ) -> Result<Self, ClientError> {
         let mut by_action = HashMap::new();
         for workflow in workflows.iter().flat_map(ErasedWorkflow::registered) {
@@ -69,8 +73,11 @@ impl WorkerResources {
             }
         }
         let slots = options.slots.saturating_add(options.cpu_threads);
+        let children = ClientChildren::shared(client.clone(), body_runtime.clone());
         Ok(Self {
             client,
+            hooks: Arc::new(hooks),
+            children,
             tasks: by_action,
             body_runtime,
             cpu_pool,

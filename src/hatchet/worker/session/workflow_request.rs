@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::hatchet::{
-    client::Client,
+    client::{Client, desired_label},
     task::{
-        Action, Concurrency, ConditionKind, DefaultFilter, DesiredLabel, Idempotency, IdempotencyMethod,
-        LabelComparator, LabelValue, Limit, MaxRuns, RateLimit, RateLimitKey, RateLimitValue, RegisteredFlow,
-        RegisteredFlowTask, Role, Sticky, Window,
+        Action, Concurrency, ConditionKind, DefaultFilter, Idempotency, IdempotencyMethod, Limit, MaxRuns, RateLimit,
+        RateLimitKey, RateLimitValue, RegisteredFlow, RegisteredFlowTask, Role, Sticky, Window,
     },
     transport::ClientError,
     wire::{SLOT_TYPE, format_duration, proto::v1},
@@ -182,28 +181,6 @@ fn window_duration(window: Window) -> v1::RateLimitDuration {
         Window::Week => v1::RateLimitDuration::Week,
         Window::Month => v1::RateLimitDuration::Month,
         Window::Year => v1::RateLimitDuration::Year,
-    }
-}
-
-fn desired_label(label: &DesiredLabel) -> v1::DesiredWorkerLabels {
-    let comparator = match label.comparator {
-        LabelComparator::Equal => v1::WorkerLabelComparator::Equal,
-        LabelComparator::NotEqual => v1::WorkerLabelComparator::NotEqual,
-        LabelComparator::GreaterThan => v1::WorkerLabelComparator::GreaterThan,
-        LabelComparator::GreaterThanOrEqual => v1::WorkerLabelComparator::GreaterThanOrEqual,
-        LabelComparator::LessThan => v1::WorkerLabelComparator::LessThan,
-        LabelComparator::LessThanOrEqual => v1::WorkerLabelComparator::LessThanOrEqual,
-    };
-    let (str_value, int_value) = match &label.value {
-        LabelValue::Text(text) => (Some(text.clone()), None),
-        LabelValue::Number(number) => (None, Some(*number)),
-    };
-    v1::DesiredWorkerLabels {
-        str_value,
-        int_value,
-        required: Some(label.is_required),
-        comparator: Some(comparator.into()),
-        weight: label.weight,
     }
 }
 

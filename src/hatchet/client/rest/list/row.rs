@@ -3,16 +3,16 @@
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 /// A row of a list.
-pub(super) trait Row: DeserializeOwned {
+pub(in crate::hatchet::client::rest) trait Row: DeserializeOwned {
     fn id(&self) -> &str;
 }
 
 /// A page of a list.
 #[derive(Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]
-pub(super) struct Rows<T> {
+pub(in crate::hatchet::client::rest) struct Rows<T> {
     #[serde(default = "Vec::new", deserialize_with = "null_is_default")]
-    pub(super) rows: Vec<T>,
+    pub(in crate::hatchet::client::rest) rows: Vec<T>,
 }
 
 /// The metadata that the REST API adds to each resource.
@@ -24,7 +24,7 @@ pub struct ResourceMetadata {
 }
 
 /// Deserializes `null` as the default. A real engine returns `null` for an empty list.
-pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+pub(in crate::hatchet::client::rest) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     value: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(value)?.unwrap_or_default())

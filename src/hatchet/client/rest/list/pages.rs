@@ -4,11 +4,11 @@ use std::{collections::HashSet, marker::PhantomData};
 
 use tonic::codegen::http::Method;
 
-use super::{
-    RestClient,
-    row::{Row, Rows},
+use super::row::{Row, Rows};
+use crate::hatchet::{
+    client::rest::RestClient,
+    transport::{ClientError, ErrorKind},
 };
-use crate::hatchet::transport::{ClientError, ErrorKind};
 
 /// Rows of a page, the maximum of the embedded engine.
 const PAGE_SIZE: usize = 1000;
@@ -17,7 +17,7 @@ const PAGE_SIZE: usize = 1000;
 const MAX_REQUESTS: usize = 5000;
 
 /// A list that is read page by page. Each row is returned once, and no row that stays in the list is missed.
-pub(super) struct Pages<T> {
+pub(in crate::hatchet::client::rest) struct Pages<T> {
     rest: RestClient,
     path: String,
     query: Vec<(&'static str, String)>,
@@ -27,12 +27,16 @@ pub(super) struct Pages<T> {
 }
 
 impl<T: Row> Pages<T> {
-    pub(super) fn new(rest: RestClient, path: String, query: Vec<(&'static str, String)>) -> Self {
+    pub(in crate::hatchet::client::rest) fn new(
+        rest: RestClient,
+        path: String,
+        query: Vec<(&'static str, String)>,
+    ) -> Self {
         Self { rest, path, query, cursor: Cursor::default(), requests: 0, rows: PhantomData }
     }
 
     /// Returns the next rows; `None` at the end. After an error, the next call reads the same page again.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<T>>, ClientError> {
+    pub(in crate::hatchet::client::rest) async fn next(&mut self) -> Result<Option<Vec<T>>, ClientError> {
         while !self.cursor.at_end {
             if self.requests == MAX_REQUESTS {
                 let text = format!(
@@ -54,7 +58,7 @@ impl<T: Row> Pages<T> {
     }
 
     /// Returns all remaining rows.
-    pub(super) async fn all(mut self) -> Result<Vec<T>, ClientError> {
+    pub(in crate::hatchet::client::rest) async fn all(mut self) -> Result<Vec<T>, ClientError> {
         let mut all = Vec::new();
         while let Some(rows) = self.next().await? {
             all.extend(rows);

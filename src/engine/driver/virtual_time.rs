@@ -1,0 +1,84 @@
+//! Time that a test moves forward.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use super::core::Driver;
+use crate::engine::state::{RunFilter, State};
+
+/// Interval of the checks whether the engine is quiet.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Time without an effect after which an engine without running attempts is quiet.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// Time without an effect after which an engine with running attempts is quiet. Longer, because a body may be about to
+/// end.
+const QUIET_WITH_ATTEMPTS: Duration = Duration::from_millis(100);
+
+/// Maximum time to wait until the engine is quiet.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+impl Driver {
+    /// Moves all clocks forward, to each timer that is due in between, and lets workers and clients react to it.
+    pub(crate) async fn advance(&self, by: Duration) {
+        let mut left = by;
+        loop {
+            self.settle().await;
+            let now = self.now();
+            let next = {
+                let deadline = self.lock().state.next_deadline();
+                let monotonic = deadline.monotonic.map(|at| at.since(now.monotonic));
+                let wall = deadline.wall.map(|at| at.since(now.wall));
+                [monotonic, wall].into_iter().flatten().min()
+            };
+            let step = next.map_or(left, |next| next.min(left));
+            self.clock.advance(step);
+            left -= step;
+            self.apply(State::tick);
+            if next.is_none_or(|next| next > step) && left.is_zero() {
+                break;
+            }
+        }
+        self.settle().await;
+    }
+
+    /// Waits until the engine is quiet: it has no assignment that a worker has not acknowledged, and has had no effect on
+    /// a worker or client for 10 ms; for 100 ms while attempts are running. Waits for 10 s at most.
+    pub(crate) async fn settle(&self) {
+        let started = Instant::now();
+        let mut quiet_since = (self.effects.load(Ordering::Relaxed), Instant::now());
+        while started.elapsed() < MAX_WAIT {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let effects = self.effects.load(Ordering::Relaxed);
+            let (is_delivered, is_running) = self.attempts();
+            if effects != quiet_since.0 || !is_delivered {
+                quiet_since = (effects, Instant::now());
+            }
+            if quiet_since.1.elapsed() >= if is_running { QUIET_WITH_ATTEMPTS } else { QUIET } {
+                break;
+            }
+        }
+    }
+
+    /// Whether workers have acknowledged all running attempts, and whether there are running attempts.
+    fn attempts(&self) -> (bool, bool) {
+        let shared = self.lock();
+        let mut workers = shared.state.workers();
+        let is_delivered = workers.all(|(id, _)| shared.state.unacknowledged(id).is_empty());
+        (is_delivered, shared.state.workers().any(|(_, worker)| !worker.running.is_empty()))
+    }
+
+    /// Returns the inputs of the runs of a workflow, oldest first.
+    pub(crate) fn inputs_of(&self, workflow: &str) -> Vec<String> {
+        let shared = self.lock();
+        let filter = RunFilter::default();
+        let runs = shared.state.select(&filter).filter_map(|id| shared.state.run(id));
+        let runs = runs.filter(|(_, run)| *run.version.definition.name == *workflow);
+        let mut inputs: Vec<String> = runs.map(|(_, run)| run.input.as_ref().to_owned()).collect();
+        inputs.reverse();
+        inputs
+    }
+}

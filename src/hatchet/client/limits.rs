@@ -1,0 +1,95 @@
+//! Rate limits, and the labels that a run wants of its worker.
+
+use std::time::SystemTime;
+
+use super::{
+    Client, ClientError,
+    template::{check_time, text},
+};
+use crate::hatchet::{
+    task::{DesiredLabel, LabelComparator, LabelValue, Window},
+    transport::{retry, when_temporary},
+    wire::proto::{PauseRateLimitRequest, PutRateLimitRequest, RateLimitDuration, v1},
+};
+
+impl Client {
+    /// Sets the units of each window of a rate limit with a fixed key, to which tasks refer by
+    /// [`RateLimit::of`](crate::hatchet::task::RateLimit::of). Creates the limit if it does not exist. Retries temporary
+    /// failures.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](super::ErrorKind::Invalid) for an empty key or more than 2,147,483,647 units; otherwise the
+    /// error of the last attempt.
+    pub async fn put_rate_limit(&self, key: &str, units: u32, window: Window) -> Result<(), ClientError> {
+        text("rate limit key", key)?;
+        let limit = i32::try_from(units).map_err(|_| {
+            super::template::invalid(format!("invalid rate limit units \"{units}\": use at most {}", i32::MAX))
+        })?;
+        let duration = match window {
+            Window::Second => RateLimitDuration::Second,
+            Window::Minute => RateLimitDuration::Minute,
+            Window::Hour => RateLimitDuration::Hour,
+            Window::Day => RateLimitDuration::Day,
+            Window::Week => RateLimitDuration::Week,
+            Window::Month => RateLimitDuration::Month,
+            Window::Year => RateLimitDuration::Year,
+        };
+        let request = PutRateLimitRequest { key: key.to_owned(), limit, duration: duration.into() };
+        retry(when_temporary, || {
+            let (request, connection) = (request.clone(), self.connection());
+            async move {
+                let response = connection.workflows().put_rate_limit(request).await;
+                response.map_err(|status| connection.call_error("setting a rate limit", status))
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Pauses a rate limit: until `until`, no task that needs its units is assigned. `None` ends the pause. Retries
+    /// temporary failures. Requires an engine of version 0.114 or later.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](super::ErrorKind::Invalid) for an empty key or a time before 1970 or after 9999,
+    /// [`ErrorKind::Unsupported`](super::ErrorKind::Unsupported) for an older engine; otherwise the error of the last
+    /// attempt.
+    pub async fn pause_rate_limit(&self, key: &str, until: Option<SystemTime>) -> Result<(), ClientError> {
+        text("rate limit key", key)?;
+        let until = until.map(|until| check_time(Some(until))).transpose()?;
+        let request = PauseRateLimitRequest { key: key.to_owned(), paused_until: until.map(Into::into) };
+        retry(when_temporary, || {
+            let (request, connection) = (request.clone(), self.connection());
+            async move {
+                let response = connection.workflows().pause_rate_limit(request).await;
+                response.map_err(|status| connection.call_error("pausing a rate limit", status))
+            }
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// Converts a label that a task or a run wants.
+pub(in crate::hatchet) fn desired_label(label: &DesiredLabel) -> v1::DesiredWorkerLabels {
+    let comparator = match label.comparator {
+        LabelComparator::Equal => v1::WorkerLabelComparator::Equal,
+        LabelComparator::NotEqual => v1::WorkerLabelComparator::NotEqual,
+        LabelComparator::GreaterThan => v1::WorkerLabelComparator::GreaterThan,
+        LabelComparator::GreaterThanOrEqual => v1::WorkerLabelComparator::GreaterThanOrEqual,
+        LabelComparator::LessThan => v1::WorkerLabelComparator::LessThan,
+        LabelComparator::LessThanOrEqual => v1::WorkerLabelComparator::LessThanOrEqual,
+    };
+    let (str_value, int_value) = match &label.value {
+        LabelValue::Text(text) => (Some(text.clone()), None),
+        LabelValue::Number(number) => (None, Some(*number)),
+    };
+    v1::DesiredWorkerLabels {
+        str_value,
+        int_value,
+        required: Some(label.is_required),
+        comparator: Some(comparator.into()),
+        weight: label.weight,
+    }
+}

@@ -1,0 +1,79 @@
+//! The run that a schedule or a cron starts: its input and options, and their checks.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::ClientError;
+use crate::hatchet::{
+    task::Priority,
+    transport::ErrorKind,
+    wire::{check_object, has_nul},
+};
+
+/// The end of the last year that an engine can store, 9999, in seconds since 1970.
+const MAX_TIME: Duration = Duration::from_secs(253_402_300_799);
+
+/// The input and options of a run that starts later.
+#[derive(Debug, Clone)]
+pub(super) struct RunTemplate {
+    /// The task's name, without namespace.
+    pub(super) task: String,
+    /// The input's JSON, or the error of its serialization.
+    input: Result<String, String>,
+    pub(super) priority: Option<Priority>,
+    pub(super) metadata: Map<String, Value>,
+}
+
+impl RunTemplate {
+    pub(super) fn new(task: &str, input: &impl Serialize) -> Self {
+        let input = serde_json::to_string(input).map_err(|e| e.to_string());
+        Self { task: task.to_owned(), input, priority: None, metadata: Map::new() }
+    }
+
+    /// Returns the input and the metadata as JSON objects.
+    pub(super) fn payloads(&self) -> Result<(String, String), ClientError> {
+        let (input, metadata) = (self.input.clone(), Ok(Value::Object(self.metadata.clone()).to_string()));
+        Ok((object(&format!("input of {}", self.task), input)?, object("metadata", metadata)?))
+    }
+}
+
+/// Checks the JSON of a field: an engine stores only objects.
+pub(super) fn object(field: &str, json: Result<String, String>) -> Result<String, ClientError> {
+    let json = json.map_err(|e| invalid(format!("invalid {field}: serialization failed: {e}")))?;
+    check_object(&json).map_err(|e| invalid(format!("invalid {field}: {e}")))?;
+    Ok(json)
+}
+
+/// Checks a text that must not be empty.
+pub(super) fn text(field: &str, text: &str) -> Result<(), ClientError> {
+    if text.is_empty() || text.contains('\0') || has_nul(text) {
+        return Err(invalid(format!("invalid {field} {text:?}: use at least one character, and no NUL")));
+    }
+    Ok(())
+}
+
+pub(super) fn invalid(message: String) -> ClientError {
+    ClientError::new(ErrorKind::Invalid, message)
+}
+
+/// Checks a time that an engine stores.
+pub(super) fn check_time(at: Option<SystemTime>) -> Result<SystemTime, ClientError> {
+    let at = at.filter(|at| at.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since <= MAX_TIME));
+    at.ok_or_else(|| invalid("invalid time of a schedule: use a time from 1970 to 9999".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_outside_of_the_range_is_refused() {
+        let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        assert!(check_time(at(0)).is_ok() && check_time(at(MAX_TIME.as_secs())).is_ok());
+        for at in [None, at(MAX_TIME.as_secs() + 1), SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(1))] {
+            assert!(check_time(at).unwrap_err().to_string().contains("invalid time"));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Lists, details and changes of runs, workflows and filters.
+
+use std::time::{Duration, SystemTime};
+
+use hatchet_quickstart::{
+    hatchet::{
+        client::{ErrorKind, PausedRuns, RunFilter},
+        task::Window,
+        wire::RunStatus,
+    },
+    prelude::*,
+};
+use serde_json::json;
+
+use super::{Json, Library, json_object, within};
+use crate::support::eventually;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_are_listed_replayed_and_cancelled_by_filter() {
+    let mut library = Library::start().await;
+    let (echo, idle) = (library.stub("echo"), library.stub("idle"));
+    let idle_task = idle.task(|_: Json, ctx: Context| async move { Err(TaskError::cancelled(ctx.cancelled().await)) });
+    library.work([echo.task(|input: Json, _| async { Ok(input) }), idle_task]).await;
+    let (client, case) = (&library.client, library.target.name("case"));
+    let since = SystemTime::now() - Duration::from_secs(600);
+    let filter = RunFilter::since(since).metadata("case", &case);
+    for color in ["red", "blue"] {
+        let call = client.run(&echo, &Json::new()).metadata("case", case.as_str()).metadata("color", color);
+        within("the run ends", call).await.unwrap();
+    }
+    let open = client.run_no_wait(&idle, &Json::new()).metadata("case", case.as_str()).await.unwrap();
+    let rest = client.rest().unwrap();
+    let listed = async |filter: RunFilter| rest.runs(&filter).all().await.unwrap();
+    eventually("all runs are listed", async || {
+        let rows = listed(filter.clone()).await;
+        let open = rows.iter().any(|row| row.status == "RUNNING");
+        let completed = rows.iter().filter(|row| row.status == "COMPLETED").count();
+        (open && completed == 2).then_some(())
+    })
+    .await;
+    // Several pairs select runs with all of them.
+    let red = listed(filter.clone().metadata("color", "red")).await;
+    assert_eq!((red.len(), red[0].workflow_name.as_str()), (1, echo.name()));
+    let workflow = rest.workflow_by_name(echo.name()).await.unwrap().unwrap();
+    assert_eq!(listed(filter.clone().workflow(workflow.id().unwrap())).await.len(), 2);
+    assert_eq!(listed(filter.clone().status(RunStatus::Running)).await.len(), 1);
+    assert!(listed(filter.clone().until(since)).await.is_empty());
+
+    let red_run = red[0].id().unwrap();
+    assert_eq!(client.replay_where(&filter.clone().metadata("color", "red")).await.unwrap(), [red_run]);
+    eventually("the replayed run ends again", async || {
+        let events = rest.task_events(red_run).await.unwrap();
+        (events.iter().filter(|event| event.event_type == "FINISHED").count() == 2).then_some(())
+    })
+    .await;
+
+    assert_eq!(client.cancel_where(&filter).await.unwrap(), [open.id()]);
+    let ended = within("the run ends", open.outcome()).await.unwrap();
+    assert_eq!(ended.status, RunStatus::Cancelled);
+    let counts = rest.task_counts(since).await.unwrap();
+    assert!(counts[&RunStatus::Completed] >= 2 && counts[&RunStatus::Cancelled] >= 1, "{counts:?}");
+    library.stop().await;
+}
+
+#[tokio::test]
+async fn workflows_are_listed_and_found_by_name() {
+    let library = Library::start().await;
+    let (first, second) = (library.target.workflow("find-a").await, library.target.workflow("find-a-b").await);
+    let rest = library.client.rest().unwrap();
+    let found = rest.workflow_by_name(&first.name).await.unwrap().unwrap();
+    assert_eq!(found.metadata.id, first.workflow_id);
+    assert!(rest.workflow_by_name(&library.target.name("find")).await.unwrap().is_none());
+    let names: Vec<String> =
+        rest.workflows(&first.name).await.unwrap().into_iter().map(|workflow| workflow.name).collect();
+    assert!(names.len() == 2 && names.contains(&second.name), "{names:?}");
+    assert_eq!(rest.workflow(found.id().unwrap()).await.unwrap().name, first.name);
+    let unknown = uuid::Uuid::new_v4().into();
+    assert_eq!(rest.workflow(unknown).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn workflow_is_paused_resumed_and_deleted() {
+    let library = Library::start().await;
+    if library.target.is_embedded() {
+        println!("skipped: the embedded engine does not pause workflows");
+        return;
+    }
+    let workflow = library.target.workflow("paused").await;
+    let (rest, id) = (library.client.rest().unwrap(), workflow.workflow_id.parse().unwrap());
+    let paused = rest.pause_workflow(id, Duration::from_secs(3_600), PausedRuns::Queue).await;
+    match paused {
+        Ok(()) => {
+            assert!(rest.workflow(id).await.unwrap().is_paused);
+            rest.resume_workflow(id).await.unwrap();
+            assert!(!rest.workflow(id).await.unwrap().is_paused);
+        }
+        // An engine before 0.105.2 ignores or refuses the field.
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Invalid, "{error}"),
+    }
+    rest.delete_workflow(id).await.unwrap();
+    assert!(rest.workflow_by_name(&workflow.name).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn filter_is_created_changed_and_deleted() {
+    let library = Library::start().await;
+    let workflow = library.target.workflow("filtered").await;
+    let (rest, id) = (library.client.rest().unwrap(), workflow.workflow_id.parse().unwrap());
+    let payload = json_object(json!({ "minimum": 3 }));
+    for (error, field) in [
+        (rest.create_filter(id, "", "true", &payload).await.unwrap_err(), "invalid filter scope"),
+        (rest.create_filter(id, "s", "", &payload).await.unwrap_err(), "invalid filter expression"),
+        (rest.create_filter(id, "s", "true", &vec![1]).await.unwrap_err(), "invalid filter payload"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains(field), "{error}");
+    }
+    if library.target.is_embedded() {
+        println!("skipped: the embedded engine has no filters");
+        return;
+    }
+    let filter = rest.create_filter(id, "eu", "input.total > payload.minimum", &payload).await.unwrap();
+    assert_eq!((filter.scope.as_str(), &filter.payload), ("eu", &payload));
+    let filter_id = filter.metadata.id.parse().unwrap();
+    assert_eq!(rest.filters(Some(id)).await.unwrap().len(), 1);
+    let changed = rest.update_filter(filter_id, "us", "true", &Json::new()).await.unwrap();
+    assert_eq!((changed.scope.as_str(), changed.expression.as_str()), ("us", "true"));
+    assert_eq!(rest.filter(filter_id).await.unwrap().scope, "us");
+    rest.delete_filter(filter_id).await.unwrap();
+    assert!(rest.filters(Some(id)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn queue_metrics_and_rate_limits_are_read() {
+    let library = Library::start().await;
+    if library.target.is_embedded() {
+        println!("skipped: the embedded engine has neither");
+        return;
+    }
+    let rest = library.client.rest().unwrap();
+    rest.queue_lengths().await.unwrap();
+    assert!(rest.task_stats().await.unwrap().is_object());
+    let key = library.target.name("api");
+    library.client.put_rate_limit(&key, 7, Window::Minute).await.unwrap();
+    let limits = rest.rate_limits().await.unwrap();
+    let limit = limits.iter().find(|limit| limit.key == key).unwrap();
+    assert_eq!(limit.limit_value, 7);
+}
+
+#[tokio::test]
+async fn invalid_rate_limit_is_refused_with_the_field() {
+    let library = Library::start().await;
+    let client = &library.client;
+    let distant = SystemTime::now() + Duration::from_secs(400_000_000_000);
+    for (error, field) in [
+        (client.put_rate_limit("", 1, Window::Second).await.unwrap_err(), "invalid rate limit key"),
+        (client.put_rate_limit("k", u32::MAX, Window::Second).await.unwrap_err(), "invalid rate limit units"),
+        (client.pause_rate_limit("", None).await.unwrap_err(), "invalid rate limit key"),
+        (client.pause_rate_limit("k", Some(distant)).await.unwrap_err(), "invalid time"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains(field), "{error}");
+    }
+}
