@@ -8,7 +8,7 @@
 //! 6. [Benchmark](mod@benchmark)
 //! 7. [Faults and promises](faults)
 //! 8. [Deployment](deployment)
-//! 9. [For Python teams](python)
+//! 9. [Coming from other SDKs](sdks)
 //! 10. [Settings](settings)
 //! 11. [Troubleshooting](troubleshooting)
 //! 12. [The embedded engine](embedded_engine)
@@ -31,7 +31,7 @@ macro_rules! pages {
         #[doc = "[Benchmark]: mod@crate::guide::benchmark"]
         #[doc = "[Faults and promises]: crate::guide::faults"]
         #[doc = "[Deployment]: crate::guide::deployment"]
-        #[doc = "[For Python teams]: crate::guide::python"]
+        #[doc = "[Coming from other SDKs]: crate::guide::sdks"]
         #[doc = "[Settings]: crate::guide::settings"]
         #[doc = "[Troubleshooting]: crate::guide::troubleshooting"]
         #[doc = "[The embedded engine]: crate::guide::embedded_engine"]
@@ -52,7 +52,7 @@ pages! {
     benchmark
     faults
     deployment
-    python
+    sdks
     settings
     troubleshooting
     embedded_engine

@@ -81,10 +81,6 @@ async fn workflows_are_listed_and_found_by_name() {
 #[tokio::test]
 async fn workflow_is_paused_resumed_and_deleted() {
     let library = Library::start().await;
-    if library.target.is_embedded() {
-        println!("skipped: the embedded engine does not pause workflows");
-        return;
-    }
     let workflow = library.target.workflow("paused").await;
     let (rest, id) = (library.client.rest().unwrap(), workflow.workflow_id.parse().unwrap());
     let paused = rest.pause_workflow(id, Duration::from_secs(3_600), PausedRuns::Queue).await;
@@ -115,10 +111,6 @@ async fn filter_is_created_changed_and_deleted() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(field), "{error}");
     }
-    if library.target.is_embedded() {
-        println!("skipped: the embedded engine has no filters");
-        return;
-    }
     let filter = rest.create_filter(id, "eu", "input.total > payload.minimum", &payload).await.unwrap();
     assert_eq!((filter.scope.as_str(), &filter.payload), ("eu", &payload));
     let filter_id = filter.metadata.id.parse().unwrap();
@@ -133,10 +125,6 @@ async fn filter_is_created_changed_and_deleted() {
 #[tokio::test]
 async fn queue_metrics_and_rate_limits_are_read() {
     let library = Library::start().await;
-    if library.target.is_embedded() {
-        println!("skipped: the embedded engine has neither");
-        return;
-    }
     let rest = library.client.rest().unwrap();
     rest.queue_lengths().await.unwrap();
     assert!(rest.task_stats().await.unwrap().is_object());
@@ -145,6 +133,23 @@ async fn queue_metrics_and_rate_limits_are_read() {
     let limits = rest.rate_limits().await.unwrap();
     let limit = limits.iter().find(|limit| limit.key == key).unwrap();
     assert_eq!(limit.limit_value, 7);
+}
+
+#[tokio::test]
+async fn rate_limit_is_paused_and_resumed() {
+    let library = Library::start().await;
+    let (client, key) = (&library.client, library.target.name("api"));
+    client.put_rate_limit(&key, 7, Window::Minute).await.unwrap();
+    let until = SystemTime::now() + Duration::from_secs(600);
+    for until in [Some(until), None] {
+        match client.pause_rate_limit(&key, until).await {
+            Ok(()) => {}
+            Err(error) => {
+                let is_older = error.kind() == ErrorKind::Unsupported && !library.target.is_embedded();
+                assert!(is_older, "{error}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
