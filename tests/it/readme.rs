@@ -287,7 +287,8 @@ fn tests_of_the_sdk_page_exist() {
     for code in page.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2)) {
         let Some((path, test)) = code.split_once(".rs::") else { continue };
         let folder = if path.starts_with("src/") { root.to_owned() } else { root.join("tests/it") };
-        let source = std::fs::read_to_string(folder.join(format!("{path}.rs"))).unwrap_or_else(|e| panic!("{code}: {e}"));
+        let source =
+            std::fs::read_to_string(folder.join(format!("{path}.rs"))).unwrap_or_else(|e| panic!("{code}: {e}"));
         assert!(source.contains(&format!("fn {test}()")), "{code} does not exist");
         count += 1;
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use hatchet_quickstart::hatchet::{
     client::Client,
     task::{
-        Concurrency, Context, DesiredLabel, ErasedWorkflow, IdempotencyMethod, LabelComparator, Limit, Priority, Sticky,
-        Stub, event, sleep,
+        Concurrency, Context, DesiredLabel, ErasedWorkflow, IdempotencyMethod, LabelComparator, Limit, Priority,
+        Sticky, Stub, event, sleep,
     },
     wire::proto::v1::{
         Concurrency as Rule, ConcurrencyLimitStrategy, CreateWorkflowVersionRequest, DesiredWorkerLabels,
@@ -102,14 +102,13 @@ async fn conditions_of_a_task_are_registered() {
     let flow = stub.workflow(|flow| {
         let reserved = flow.task("reserve", |order: Order, _| async { Ok(order) });
         let paid = event("paid").filter("input.amount > 0").scope("eu").since(UNIX_EPOCH + MINUTE);
-        flow.parents(&reserved)
-            .task("ship", |_, reserved, _| async { Ok(reserved) })
-            .wait_for(paid.or(sleep(MINUTE)))
+        flow.parents(&reserved).task("ship", |_, reserved, _| async { Ok(reserved) }).wait_for(paid.or(sleep(MINUTE)))
     });
     let request = registered(flow).await;
     let ship = request.tasks.iter().find(|task| task.readable_id == "ship").unwrap();
     let conditions = ship.conditions.as_ref().unwrap();
-    let ([paid], [slept]) = (conditions.user_event_conditions.as_slice(), conditions.sleep_conditions.as_slice()) else {
+    let ([paid], [slept]) = (conditions.user_event_conditions.as_slice(), conditions.sleep_conditions.as_slice())
+    else {
         panic!("{conditions:?}")
     };
     assert_eq!((paid.user_event_key.as_str(), paid.event_scope.as_deref()), ("paid", Some("eu")));

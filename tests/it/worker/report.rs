@@ -134,8 +134,9 @@ async fn temporarily_refused_outcome_is_retried() {
 async fn retry_delay_of_an_error_is_reported() {
     let fake = Fake::start().await;
     let delay = Duration::from_micros(1_500);
-    let limited = Stub::new("limited")
-        .task(move |_: Json, _| async move { Err::<Json, _>(TaskError::retry_after("the API is at its limit", delay)) });
+    let limited = Stub::new("limited").task(move |_: Json, _| async move {
+        Err::<Json, _>(TaskError::retry_after("the API is at its limit", delay))
+    });
     let failing = Stub::new("failing").task(|_: Json, _| async { Err::<Json, _>(TaskError::new("no")) });
     let _worker = worker(&fake, [limited, failing]).await;
     for (task, expected) in [("limited", Some(2)), ("failing", None)] {
