@@ -289,7 +289,7 @@ fn tests_of_the_sdk_page_exist() {
         let folder = if path.starts_with("src/") { root.to_owned() } else { root.join("tests/it") };
         let source =
             std::fs::read_to_string(folder.join(format!("{path}.rs"))).unwrap_or_else(|e| panic!("{code}: {e}"));
-        assert!(source.contains(&format!("fn {test}()")), "{code} does not exist");
+        assert!(source.contains(&format!("fn {test}(")), "{code} does not exist");
         count += 1;
     }
     assert!(count > 100, "{count}");
