@@ -112,7 +112,7 @@ fn task_holds_its_places_in_a_chain_of_groups() {
     let runs = ["x", "y", "y"].map(|key| world.trigger_key("t", key));
     assert_eq!(world.all(&runs), [Running, Queued, Queued]);
     // The second run waits in the second group, so the third waits in the first.
-    assert_eq!(runs.map(|run| world.state.task(run).unwrap().groups_held), [2, 1, 0]);
+    assert_eq!(runs.map(|run| world.state.task(run).unwrap().admitted_groups), [2, 1, 0]);
     world.complete(runs[0], 0);
     assert_eq!(world.all(&runs), [Completed, Running, Queued]);
     world.complete(runs[1], 0);
@@ -197,6 +197,26 @@ fn schedule_timeout_ends_a_wait_for_a_place() {
     world.seconds(6);
     assert_eq!(world.all(&runs), [Running, Cancelled, Cancelled]);
     assert!(world.state.task(runs[2]).unwrap().history.last() == Some(HistoryEventKind::ScheduleTimedOut));
+}
+
+#[test]
+fn held_on_failure_task_is_admitted_after_a_restart() {
+    let (mut world, mut store) = tracked_world();
+    let concurrency = vec![rule("'rescue'", 1, GroupRoundRobin)];
+    let rescue = TaskDefinition { on_failure: true, concurrency, ..World::task("rescue", &[]) };
+    let rules = vec![rule("input.k", 1, GroupRoundRobin)];
+    world.declare_all("dag", vec![World::task("a", &[]), rescue], |d| d.concurrency = rules);
+    world.worker(&["dag"], 100);
+    let runs = ["x", "y"].map(|key| world.trigger_key("dag", key));
+    for run in runs {
+        world.report(world.task_at(run, 0), 0, failed("boom", false));
+    }
+    let rescues = runs.map(|run| world.task_at(run, 1));
+    assert_eq!(rescues.map(|task| world.status(task).0), [Running, Queued]);
+    world.restart(&mut store);
+    world.worker(&["dag"], 100);
+    world.complete(rescues[0], 0);
+    assert_eq!(world.status(rescues[1]).0, Running);
 }
 
 #[test]

@@ -447,6 +447,8 @@ impl Random {
             open + gaps + state.conditions.open_timers() + state.workers().count() + state.rate_limits.timers(),
             "one timer for each open task, gap, sleeping task, worker and rate limit with waiting tasks"
         );
+        let suspended = state.scheduler.suspended();
+        assert_eq!(state.rate_limits.waiting().1, suspended, "a lane waits at a key exactly while it is suspended");
         let is_due = state.next_deadline().wait(now).is_some_and(|wait| wait.is_zero());
         assert!(!is_due || !time_passed, "no due timer is left");
 
