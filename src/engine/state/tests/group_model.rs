@@ -11,7 +11,7 @@ use crate::engine::state::{
 /// Numbers of admitted and of waiting members by group.
 type Counts = BTreeMap<GroupKey, (usize, usize)>;
 
-/// Checks that each task holds the places that its phase needs, that the groups have exactly these members, that no group
+/// Checks that each task is in the groups that its phase needs, that the groups have exactly these members, that no group
 /// has more admitted members than its limit, and that none waits while there is room.
 pub(super) fn check(state: &State) {
     let mut expected = Counts::new();
@@ -29,7 +29,7 @@ pub(super) fn check(state: &State) {
             let scope = |at| Scope::Task { version: run.version.order, task: task.spec, at };
             count(&mut expected, groups, task.admitted_groups, waits, scope);
         }
-        assert!(open || !run.is_in_groups, "{id} has ended and holds places");
+        assert!(open || !run.is_in_groups, "{id} has ended and is in groups");
         if run.is_in_groups {
             let scope = |at| Scope::Workflow { version: run.version.order, at };
             count(&mut expected, &limits.workflow, run.admitted_groups, !is_admitted, scope);
@@ -55,11 +55,11 @@ pub(super) fn check(state: &State) {
 fn check_task(task: &Task, groups: usize, is_run_admitted: bool) {
     match task.phase {
         Phase::Queued(_) | Phase::Running(_) => {
-            assert!(is_run_admitted && task.admitted_groups == groups, "queued without a place in its groups");
+            assert!(is_run_admitted && task.admitted_groups == groups, "queued without admission to its groups");
         }
         Phase::Held => assert!(!is_run_admitted || task.admitted_groups < groups, "held without a reason"),
         Phase::Waiting(_) | Phase::BackOff | Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => {
-            assert_eq!(task.admitted_groups, 0, "holds places that it does not need");
+            assert_eq!(task.admitted_groups, 0, "in groups that it does not need");
         }
     }
 }

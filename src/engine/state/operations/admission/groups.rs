@@ -219,7 +219,7 @@ impl State {
     }
 }
 
-/// The rank of a member. A run has the number of its first task, and keeps its rank whatever its tasks do.
+/// The rank of a member. A run has the number of its first task, and keeps its rank across retries of its tasks.
 fn rank(level: Level, run: &Run, task: &Task) -> Rank {
     let attempt = match level {
         Level::Run => 0,
