@@ -156,7 +156,7 @@ async fn pause_of_rate_limit_is_never_shortened() {
         Ok(until) => {
             // Engines round to milliseconds.
             assert!(pause(&key, 1).await.unwrap() + Duration::from_secs(1) >= until);
-            assert_eq!(pause("unknown", 1).await.unwrap_err().kind(), ErrorKind::NotFound);
+            assert_eq!(pause(&library.target.name("unknown"), 1).await.unwrap_err().kind(), ErrorKind::NotFound);
         }
         // An engine before 0.114 lacks the call.
         Err(error) => {

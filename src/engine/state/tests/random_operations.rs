@@ -6,13 +6,15 @@ use proptest::prelude::*;
 
 use super::conditions::{event, parent, sleep};
 use super::*;
-use crate::engine::state::{
-    Phase,
-    conditions::{ConditionAction, ConditionStage, Conditions, Decision, ParentEnd, WaitKind},
-    placement::Sticky,
-    rate_limits::Window,
-    runs::is_skipped,
-    slots,
+use crate::{
+    engine::state::{
+        Phase,
+        conditions::{ConditionAction, ConditionStage, Conditions, Decision, ParentEnd, WaitKind},
+        placement::Sticky,
+        rate_limits::Window,
+        slots,
+    },
+    hatchet::wire::is_skipped,
 };
 
 #[derive(Debug, Clone)]

@@ -200,7 +200,8 @@ impl State {
         let is_on_failure = run.version.definition.on_failure() == Some(task.spec);
         let is_run_admitted = run.limits.as_ref().is_none_or(|limits| run.admitted_groups >= limits.workflow.len());
         let is_waiting = matches!(task.phase, Phase::Held) && (is_run_admitted || is_on_failure);
-        self.restore_groups(Level::Task, id, task.admitted_groups, is_waiting);
+        let admitted = task.admitted_groups;
+        self.restore_groups(Level::Task, id, admitted, is_waiting);
     }
 
     /// Puts a run back into the groups of its workflow after a restart.
