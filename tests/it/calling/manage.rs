@@ -115,7 +115,7 @@ async fn filter_is_created_changed_and_deleted() {
     }
     let filter = rest.create_filter(id, "eu", "input.total > payload.minimum", &payload).await.unwrap();
     assert_eq!((filter.scope.as_str(), &filter.payload), ("eu", &payload));
-    let filter_id = filter.metadata.id.parse().unwrap();
+    let filter_id = filter.id().unwrap();
     assert_eq!(rest.filters(Some(id)).await.unwrap().len(), 1);
     let changed = rest.update_filter(filter_id, "us", "true", &Json::new()).await.unwrap();
     assert_eq!((changed.scope.as_str(), changed.expression.as_str()), ("us", "true"));

@@ -116,6 +116,13 @@ impl RestClient {
     }
 }
 
+impl StoredEvent {
+    /// The event's id, if it is a UUID.
+    pub fn id(&self) -> Option<EventId> {
+        self.metadata.id.parse().ok()
+    }
+}
+
 impl Row for StoredEvent {
     fn id(&self) -> &str {
         &self.metadata.id

@@ -111,6 +111,13 @@ impl RestClient {
     }
 }
 
+impl ScheduledRun {
+    /// The schedule's id, if it is a UUID.
+    pub fn id(&self) -> Option<ScheduleId> {
+        self.metadata.id.parse().ok()
+    }
+}
+
 impl Row for ScheduledRun {
     fn id(&self) -> &str {
         &self.metadata.id
