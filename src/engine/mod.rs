@@ -118,7 +118,7 @@
 //!   when the group changes. Shared rules, limits by expression and the strategies that limit the waiting runs are
 //!   supported, as in real engines from v0.106.3.
 //! - Units of a rate limit are given at the beginning of its window; a real engine polls every second. A pause of a rate
-//!   limit is supported, as in real engines from v0.111. A rule with a fixed key for which there is no rate limit is refused
+//!   limit is supported, as in real engines from v0.114. A rule with a fixed key for which there is no rate limit is refused
 //!   with the name of the field. A rule with a computed key and no limit leaves the limit of the key alone; a real engine
 //!   sets it to 0.
 //! - Workflows take turns at a worker; priorities apply within a workflow.

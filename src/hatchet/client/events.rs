@@ -163,7 +163,7 @@ impl NewEvent {
         Self { key: key.to_owned(), payload, scope: None, metadata: Map::new(), priority: None }
     }
 
-    /// Sets the scope: of the tasks that have filters, the event triggers only those with a matching filter of this scope.
+    /// Sets the scope: of the tasks that have filters, the event starts only those with a matching filter of this scope.
     /// Default: none.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());

@@ -61,7 +61,7 @@ pub(super) fn invalid(message: String) -> ClientError {
 /// Checks a time that an engine stores.
 pub(super) fn check_time(at: Option<SystemTime>) -> Result<SystemTime, ClientError> {
     let at = at.filter(|at| at.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since <= MAX_TIME));
-    at.ok_or_else(|| invalid("invalid time of a schedule: use a time from 1970 to 9999".to_owned()))
+    at.ok_or_else(|| invalid("invalid time: use a time from 1970 to 9999".to_owned()))
 }
 
 #[cfg(test)]

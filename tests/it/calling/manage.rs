@@ -90,8 +90,10 @@ async fn workflow_is_paused_resumed_and_deleted() {
             rest.resume_workflow(id).await.unwrap();
             assert!(!rest.workflow(id).await.unwrap().is_paused);
         }
-        // An engine before 0.105.2 ignores or refuses the field.
-        Err(error) => assert_eq!(error.kind(), ErrorKind::Invalid, "{error}"),
+        // An engine before 0.105.2 refuses the field.
+        Err(error) => {
+            assert!(!library.target.is_embedded() && error.kind() == ErrorKind::Invalid, "{error}");
+        }
     }
     rest.delete_workflow(id).await.unwrap();
     assert!(rest.workflow_by_name(&workflow.name).await.unwrap().is_none());
@@ -113,7 +115,7 @@ async fn filter_is_created_changed_and_deleted() {
     }
     let filter = rest.create_filter(id, "eu", "input.total > payload.minimum", &payload).await.unwrap();
     assert_eq!((filter.scope.as_str(), &filter.payload), ("eu", &payload));
-    let filter_id = filter.metadata.id.parse().unwrap();
+    let filter_id = filter.id().unwrap();
     assert_eq!(rest.filters(Some(id)).await.unwrap().len(), 1);
     let changed = rest.update_filter(filter_id, "us", "true", &Json::new()).await.unwrap();
     assert_eq!((changed.scope.as_str(), changed.expression.as_str()), ("us", "true"));
@@ -126,8 +128,15 @@ async fn filter_is_created_changed_and_deleted() {
 async fn queue_metrics_and_rate_limits_are_read() {
     let library = Library::start().await;
     let rest = library.client.rest().unwrap();
-    rest.queue_lengths().await.unwrap();
-    assert!(rest.task_stats().await.unwrap().is_object());
+    // Without a worker, the run stays in its queue.
+    let workflow = library.target.workflow("queued").await;
+    let run = library.client.run_no_wait(&Stub::<Json, Json>::from_name(&*workflow.name), &Json::new()).await.unwrap();
+    eventually("the run is counted", async || {
+        let (queues, stats) = (rest.queue_lengths().await.unwrap(), rest.task_stats().await.unwrap());
+        (queues.get(&workflow.action) == Some(&1) && stats[&workflow.name]["queued"]["total"] == 1).then_some(())
+    })
+    .await;
+    run.cancel().await.unwrap();
     let key = library.target.name("api");
     library.client.put_rate_limit(&key, 7, Window::Minute).await.unwrap();
     let limits = rest.rate_limits().await.unwrap();
@@ -143,7 +152,7 @@ async fn paused_rate_limit_delays_runs() {
     let stub = library.stub("limited");
     library.work([stub.task(|input: Json, _| async { Ok(input) }).rate_limit(RateLimit::of(key.as_str()))]).await;
     let client = &library.client;
-    let begun = Instant::now();
+    let start = Instant::now();
     let unknown = client.pause_rate_limit(&library.target.name("unknown"), SystemTime::now()).await.unwrap_err();
     if unknown.kind() == ErrorKind::Unsupported && !library.target.is_embedded() {
         println!("skipped: the engine is older than the call");
@@ -152,9 +161,30 @@ async fn paused_rate_limit_delays_runs() {
         let until = SystemTime::now() + Duration::from_secs(2);
         client.pause_rate_limit(&key, until).await.unwrap();
         within("the run ends", client.run(&stub, &Json::new())).await.unwrap();
-        assert!(begun.elapsed() >= Duration::from_millis(1_900), "{:?}", begun.elapsed());
+        assert!(start.elapsed() >= Duration::from_millis(1_900), "{:?}", start.elapsed());
     }
     library.stop().await;
+}
+
+#[tokio::test]
+async fn pause_of_rate_limit_is_never_shortened() {
+    let library = Library::start().await;
+    let (client, key) = (&library.client, library.target.name("paused"));
+    client.put_rate_limit(&key, 1, Window::Minute).await.unwrap();
+    let pause = async |key: &str, seconds: u64| {
+        client.pause_rate_limit(key, SystemTime::now() + Duration::from_secs(seconds)).await
+    };
+    match pause(&key, 60).await {
+        Ok(until) => {
+            // Engines round to milliseconds.
+            assert!(pause(&key, 1).await.unwrap() + Duration::from_secs(1) >= until);
+            assert_eq!(pause(&library.target.name("unknown"), 1).await.unwrap_err().kind(), ErrorKind::NotFound);
+        }
+        // An engine before 0.114 lacks the call.
+        Err(error) => {
+            assert!(!library.target.is_embedded() && error.kind() == ErrorKind::Unsupported, "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::hatchet::{
         watcher::{RunEvidence, fetch},
     },
     transport::{Backoff, retry, when_temporary},
-    wire::{RunId, RunStatus, TriggerId, proto::v1},
+    wire::{RunId, RunStatus, TriggerId},
 };
 
 /// Bounds of the delay before a new run is requested again that the engine has not found.
@@ -182,12 +182,7 @@ impl<O> RunRef<O> {
     ///
     /// Returns the error of the call, which is not repeated: see [`ClientError::kind`].
     pub async fn replay(&self) -> Result<bool, ClientError> {
-        let connection = self.client.connection();
-        let request = v1::ReplayTasksRequest { external_ids: vec![self.id.to_string()], filter: None };
-        let response = connection.admin().replay_tasks(request).await;
-        let response =
-            response.map_err(|status| connection.call_error(&format!("replaying run {}", self.id), status))?;
-        Ok(!response.into_inner().replayed_tasks.is_empty())
+        Ok(!self.client.replay_many(&[self.id]).await?.is_empty())
     }
 }
 
