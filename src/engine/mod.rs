@@ -81,7 +81,7 @@
 //! - The engine keeps the last [`EngineOptions::keep_finished`] finished runs and the same number of events, events up
 //!   to 64 MiB in total. It keeps 1000 log lines for each task, and 64 MiB of them in total.
 //! - A task's input and its output must each be 8 KiB smaller than the largest message. A task fails if its input and
-//!   its parents' outputs together do not fit into a message.
+//!   the outputs of the completed tasks of its run together do not fit into a message.
 //! - There is no rate limit on calls.
 //! - The REST API accepts loopback host names only, unless the engine listens on another address; see
 //!   [`EngineOptions::bind`].

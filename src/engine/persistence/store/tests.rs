@@ -46,12 +46,30 @@ fn file_of_earlier_version_gets_the_added_tables() {
     for table in Table::ALL.into_iter().filter(|table| !table.is_in_all_files()) {
         file.execute_batch(&format!("DROP TABLE {}", table.name())).unwrap();
     }
+    file.execute_batch("PRAGMA user_version = 1").unwrap();
     drop(file);
     assert_eq!(numbers(&path), [1]);
     let row = Row { head: vec![1], texts: [None, None] };
     let added = RowChange::Put(Table::Filters, RowKey::Bytes(vec![7; 16]), row);
     Database::open(&path).unwrap().claim().unwrap().write(&[added]).unwrap();
     assert_eq!(numbers(&path).len(), 2);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let format: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(format, 2, "an earlier version must not take the new rows for damage");
+}
+
+#[test]
+fn file_of_newer_version_is_refused_and_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.db");
+    drop(open(&path, |_, _| Ok(())).unwrap());
+    let database = Database::open(&path).unwrap().claim().unwrap();
+    database.set_format(3);
+    drop(database);
+    let content = std::fs::read(&path).unwrap();
+    let error = open(&path, |_, _| Ok(())).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2 }), "{error:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), content);
 }
 
 #[test]
