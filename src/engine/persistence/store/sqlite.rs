@@ -192,12 +192,6 @@ impl Database {
         Ok(())
     }
 
-    /// Changes the format of the file.
-    #[cfg(test)]
-    pub(crate) fn set_format(&self, format: i64) {
-        self.connection.pragma_update(None, "user_version", format).unwrap();
-    }
-
     /// Removes the owner's table, which files of earlier versions do not have.
     #[cfg(test)]
     pub(crate) fn drop_owner_table(&self) {

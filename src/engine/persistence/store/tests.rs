@@ -59,20 +59,6 @@ fn file_of_earlier_version_gets_the_added_tables() {
 }
 
 #[test]
-fn file_of_newer_version_is_refused_and_unchanged() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("engine.db");
-    drop(open(&path, |_, _| Ok(())).unwrap());
-    let database = Database::open(&path).unwrap().claim().unwrap();
-    database.set_format(3);
-    drop(database);
-    let content = std::fs::read(&path).unwrap();
-    let error = open(&path, |_, _| Ok(())).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 3, known: 2 }), "{error:?}");
-    assert_eq!(std::fs::read(&path).unwrap(), content);
-}
-
-#[test]
 fn file_shrinks_under_load() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("engine.db");
