@@ -134,6 +134,8 @@
 //!   stream stays active when its newest stream ends.
 //! - A worker without a stream and without a heartbeat for an hour is removed.
 //! - A parent's output that is not an object is an empty object for its children; a real engine never starts them.
+//! - An assignment has the outputs of the tasks that have completed since the last replay; a real engine adds those from
+//!   before the replay.
 //! - Cancelling a run also cancels its on-failure task. Replaying a task also replays the tasks that depend on it, and
 //!   those of its parents that have not completed.
 //!

@@ -71,7 +71,7 @@ async fn namespace_prefixes_the_keys_of_events_triggers_and_conditions() {
             let _ = seen.send(input["n"].clone());
             async { Ok(input) }
         });
-        flow.parents(&first).task("second", |_, first, _| async move { Ok(first) }).wait_for(event("go"));
+        flow.parents(&first).task("second", |_, first, _| async move { Ok(first) }).wait_for(event("go"))
     });
     let worker = Worker::new(&inside).name("worker").grace(Duration::ZERO).register(flow.on_event("start:*"));
     let mut worker = worker.start().unwrap();

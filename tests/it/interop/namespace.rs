@@ -34,7 +34,8 @@ fn client(fixture: &Fixture) -> Client {
 async fn push_until_completed(client: &Client, workflow: &str, push: impl AsyncFn(&str)) {
     let begin = Instant::now();
     let rest = client.rest().unwrap();
-    let completed = RunFilter::since(std::time::SystemTime::now() - Duration::from_secs(60)).status(RunStatus::Completed);
+    let completed =
+        RunFilter::since(std::time::SystemTime::now() - Duration::from_secs(60)).status(RunStatus::Completed);
     loop {
         push("start").await;
         push("go").await;

@@ -150,7 +150,13 @@ mod tests {
         for (evidence, list, grace, kind, text) in [
             (RunEvidence::given(), missing, GIVEN_GRACE, not_found, "after retries for 2s. Check the id"),
             (RunEvidence::given(), failed, GIVEN_GRACE, not_found, "cannot be read either: no REST"),
-            (RunEvidence::triggered(), missing, TRIGGERED_GRACE, not_found, "Start a worker that registers its workflow"),
+            (
+                RunEvidence::triggered(),
+                missing,
+                TRIGGERED_GRACE,
+                not_found,
+                "Start a worker that registers its workflow",
+            ),
             (RunEvidence::triggered(), failed, UNLISTED_GRACE, not_found, "cannot be read either: no REST"),
             (found.clone(), missing, TRIGGERED_GRACE, lost, "which it knew before"),
             (found, failed, TRIGGERED_GRACE, lost, "which it knew before"),

@@ -233,7 +233,12 @@ impl WatchedRuns {
     }
 
     /// Acts on the list's response to a poll for which gRPC has returned NOT_FOUND.
-    pub(super) fn list_returned(&mut self, run: RunId, response: Result<Option<RunDetails>, ClientError>, now: Instant) {
+    pub(super) fn list_returned(
+        &mut self,
+        run: RunId,
+        response: Result<Option<RunDetails>, ClientError>,
+        now: Instant,
+    ) {
         self.record_response(now);
         let Some(watched) = self.runs.get_mut(&run) else { return };
         let details = match response {
