@@ -64,6 +64,7 @@ async fn tracing_events_reach_the_log_with_fields_and_attempt() {
 }
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const OTHER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trace_context_reaches_events_schedules_and_crons_of_a_body() {
@@ -76,7 +77,7 @@ async fn trace_context_reaches_events_schedules_and_crons_of_a_body() {
         async move {
             client.push_event(&key, &input).await?;
             client.schedule(&later, &input).after(Duration::ZERO).await?;
-            client.schedule(&later, &input).after(Duration::ZERO).metadata("traceparent", "own").await?;
+            client.schedule(&later, &input).after(Duration::ZERO).metadata("traceparent", OTHER).await?;
             let cron = client.cron(&later, "yearly", "@yearly", &input).await?;
             let stored = cron.get().await?;
             cron.delete().await?;
@@ -97,7 +98,7 @@ async fn trace_context_reaches_events_schedules_and_crons_of_a_body() {
         seen.push(within("a run starts", traces.recv()).await.unwrap().unwrap());
     }
     seen.sort();
-    assert_eq!(seen, [TRACE, TRACE, "own"]);
+    assert_eq!(seen, [TRACE, TRACE, OTHER]);
     library.stop().await;
 }
 
