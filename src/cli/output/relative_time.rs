@@ -27,14 +27,15 @@ fn relative(time: SystemTime, now: SystemTime) -> String {
     }
 }
 
-/// A duration in its largest unit, rounded down.
+/// A duration in its largest unit, rounded to the nearest number.
 fn in_one_unit(duration: Duration) -> String {
     let seconds = duration.as_secs();
+    let rounded = |unit: u64| (seconds + unit / 2) / unit;
     match seconds {
         ..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
+        _ if rounded(60) < 60 => format!("{}m", rounded(60)),
+        _ if rounded(3600) < 24 => format!("{}h", rounded(3600)),
+        _ => format!("{}d", rounded(86_400)),
     }
 }
 
@@ -48,8 +49,10 @@ mod tests {
         for (seconds, past, future) in [
             (0, "now", "now"),
             (59, "59s ago", "in 59s"),
-            (119, "1m ago", "in 1m"),
-            (7_199, "1h ago", "in 1h"),
+            (89, "1m ago", "in 1m"),
+            (3_599, "1h ago", "in 1h"),
+            (7_199, "2h ago", "in 2h"),
+            (86_399, "1d ago", "in 1d"),
             (86_400 * 9, "9d ago", "in 9d"),
         ] {
             let difference = Duration::from_secs(seconds);

@@ -2,7 +2,12 @@
 
 use super::reattach::Reattach;
 use crate::{
-    cli::{Exit, deadline::Deadline, output::OutputFormat, task_registry::TaskRegistry},
+    cli::{
+        Exit,
+        deadline::Deadline,
+        output::{OutputFormat, print_message},
+        task_registry::TaskRegistry,
+    },
     hatchet::client::{Client, ClientError, ErrorKind, RestClient, diagnose},
 };
 
@@ -25,6 +30,13 @@ impl Context<'_> {
                 "{operation} failed: the address of the REST API is not set. Set HATCHET_CLIENT_SERVER_URL"
             ))
         })
+    }
+
+    /// Shows a message, unless only results are shown.
+    pub(super) fn message(&self, text: &str) {
+        if !self.quiet {
+            print_message(text);
+        }
     }
 
     /// Awaits a call. Fails if the call fails or the deadline passes first. `consequence` completes the error of the

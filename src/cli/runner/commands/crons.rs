@@ -6,7 +6,7 @@ use super::{registered, template::validated_input};
 use crate::{
     cli::{
         Exit,
-        output::{Cell, OutputFormat, Style, Table, print_event, print_line, print_message, relative_time},
+        output::{Cell, OutputFormat, Style, Table, print_event, print_line, relative_time},
         runner::{
             command_args::{CreateCron, CronCommand},
             context::Context,
@@ -62,7 +62,7 @@ async fn list(context: &Context<'_>, workflow: Option<String>) -> Result<(), Exi
     }
     table.print()?;
     if crons.is_empty() {
-        print_message("no cron exists; create one with `runner cron create`");
+        context.message("no cron exists; create one with `runner cron create`");
     }
     Ok(())
 }
@@ -122,9 +122,7 @@ fn show_changed(context: &Context<'_>, change: &str, id: CronId) -> Result<(), E
         OutputFormat::Json => print_event(change, json!({ "cron_id": id.to_string() })),
         OutputFormat::Human if change == "created" => print_line(id),
         OutputFormat::Human => {
-            if !context.quiet {
-                print_message(&format!("cron {id} is {change}"));
-            }
+            context.message(&format!("cron {id} is {change}"));
             Ok(())
         }
     }

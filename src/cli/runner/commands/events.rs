@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::{
     Exit,
-    output::{OutputFormat, print_event, print_line, print_message},
+    output::{OutputFormat, print_event, print_line},
     runner::{command_args::PushEvent, context::Context, input::InputText},
 };
 
@@ -28,11 +28,9 @@ pub(super) async fn push(context: &Context<'_>, args: PushEvent) -> Result<(), E
         OutputFormat::Json => print_event("pushed", json!({ "event_id": event.id.to_string(), "key": args.key })),
         OutputFormat::Human => {
             print_line(event.id)?;
-            if !context.quiet {
-                let id = event.id.to_string();
-                let list = context.reattach.commands.render(&["runner", "runs", "list", "--event", &id]);
-                print_message(&format!("list the runs that it has started with `{list}`"));
-            }
+            let id = event.id.to_string();
+            let list = context.reattach.commands.render(&["runner", "runs", "list", "--event", &id]);
+            context.message(&format!("list the runs that it has started with `{list}`"));
             Ok(())
         }
     }

@@ -8,7 +8,7 @@ use super::{registered, template::validated_input};
 use crate::{
     cli::{
         Exit,
-        output::{OutputFormat, Table, print_event, print_line, print_message, relative_time},
+        output::{OutputFormat, Table, print_event, print_line, relative_time},
         runner::{
             command_args::{CreateSchedule, ScheduledCommand},
             context::Context,
@@ -54,7 +54,7 @@ async fn list(context: &Context<'_>, workflow: Option<String>) -> Result<(), Exi
     }
     table.print()?;
     if schedules.is_empty() {
-        print_message("no run is scheduled; schedule one with `runner scheduled create`");
+        context.message("no run is scheduled; schedule one with `runner scheduled create`");
     }
     Ok(())
 }
@@ -88,8 +88,8 @@ async fn create(context: &Context<'_>, args: CreateSchedule) -> Result<(), Exit>
     if let Some(priority) = args.input.priority {
         call = call.priority(priority);
     }
-    if args.at.is_some_and(|time| time < SystemTime::now()) && !context.quiet {
-        print_message("the time is in the past: the run starts immediately");
+    if args.at.is_some_and(|time| time < SystemTime::now()) {
+        context.message("the time is in the past: the run starts immediately");
     }
     let consequence = "and it is not known whether the run was scheduled";
     let id = context.require(consequence, call.into_future()).await?.id();
@@ -117,9 +117,7 @@ async fn delete(context: &Context<'_>, id: ScheduleId) -> Result<(), Exit> {
     match context.format {
         OutputFormat::Json => print_event("deleted", json!({ "schedule_id": id.to_string() })),
         OutputFormat::Human => {
-            if !context.quiet {
-                print_message(&format!("scheduled run {id} is deleted"));
-            }
+            context.message(&format!("scheduled run {id} is deleted"));
             Ok(())
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cli::{
         Exit,
-        output::{Cell, OutputFormat, Style, Table, print_line, print_message, relative_time},
+        output::{Cell, OutputFormat, Style, Table, print_line, relative_time},
         runner::context::Context,
     },
     hatchet::client::WorkerSummary,
@@ -29,10 +29,10 @@ pub(super) async fn list(context: &Context<'_>, all: bool) -> Result<(), Exit> {
             let inactive = count - workers.len();
             if workers.is_empty() {
                 let start = context.reattach.commands.render(&["worker"]);
-                print_message(&format!("no worker is online; start one with `{start}`"));
+                context.message(&format!("no worker is online; start one with `{start}`"));
             }
             if inactive > 0 {
-                print_message(&format!("{inactive} worker(s) that have stopped are not shown; show them with --all"));
+                context.message(&format!("{inactive} worker(s) that have stopped are not shown; show them with --all"));
             }
             Ok(())
         }

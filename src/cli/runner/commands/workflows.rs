@@ -6,7 +6,7 @@ use super::{registered, schema};
 use crate::{
     cli::{
         Exit,
-        output::{Cell, OutputFormat, Style, Table, print_line, print_message, relative_time},
+        output::{Cell, OutputFormat, Style, Table, print_line, relative_time},
         runner::context::Context,
     },
     hatchet::client::WorkflowSummary,
@@ -37,9 +37,9 @@ pub(super) async fn list(context: &Context<'_>, search: &str, limit: usize) -> R
     }
     table.print()?;
     if workflows.is_empty() {
-        print_message("no workflow is selected; a worker registers the workflows of its tasks when it starts");
+        context.message("no workflow is selected; a worker registers the workflows of its tasks when it starts");
     } else if count > limit {
-        print_message(&format!("the latest {limit} of {count} workflows are shown; see more with --limit"));
+        context.message(&format!("the latest {limit} of {count} workflows are shown; see more with --limit"));
     }
     Ok(())
 }

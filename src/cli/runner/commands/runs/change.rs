@@ -6,7 +6,7 @@ use super::select;
 use crate::{
     cli::{
         Exit,
-        output::{OutputFormat, print_event, print_line, print_message},
+        output::{OutputFormat, print_event, print_line},
         runner::{cancel, command_args::ReplayRuns, context::Context, display},
     },
     hatchet::{client::Client, wire::RunId},
@@ -31,7 +31,7 @@ async fn cancel_several(context: &Context<'_>, runs: &[RunId]) -> Result<(), Exi
     }
     let finished = runs.len() - cancelled;
     if finished > 0 {
-        print_message(&format!("{finished} of {} runs have finished or are unknown: nothing to cancel", runs.len()));
+        context.message(&format!("{finished} of {} runs have finished or are unknown: nothing to cancel", runs.len()));
     }
     match (context.format, cancelled) {
         (OutputFormat::Human, 0) => Ok(()),
@@ -61,7 +61,7 @@ pub(super) async fn replay(context: &Context<'_>, args: &ReplayRuns) -> Result<(
         }
         OutputFormat::Human => {
             replayed.iter().try_for_each(print_line)?;
-            print_message(&match replayed.len() {
+            context.message(&match replayed.len() {
                 0 => "no run is selected: nothing to replay".to_owned(),
                 count => {
                     let plural = if count == 1 { "" } else { "s" };

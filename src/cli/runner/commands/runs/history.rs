@@ -8,9 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     cli::{
         Exit,
-        output::{
-            Cell, OutputFormat, Style, Table, color_enabled, paint, print_event, print_line, print_message, printable,
-        },
+        output::{Cell, OutputFormat, Style, Table, color_enabled, paint, print_event, print_line, printable},
         runner::{command_args::Logs, context::Context, stream},
     },
     hatchet::{
@@ -38,7 +36,7 @@ pub(super) async fn logs(context: &Context<'_>, args: &Logs) -> Result<(), Exit>
     lines.sort_by_key(|(_, line)| line.time());
     let skipped = args.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
     if lines.is_empty() && context.format == OutputFormat::Human {
-        print_message("the run has no log lines");
+        context.message("the run has no log lines");
     }
     let names = tasks.len() > 1;
     lines[skipped..].iter().try_for_each(|(name, line)| match context.format {

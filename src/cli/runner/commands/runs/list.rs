@@ -8,7 +8,7 @@ use super::select;
 use crate::{
     cli::{
         Exit,
-        output::{Cell, OutputFormat, Table, parse_rfc3339, print_line, print_message, relative_time},
+        output::{Cell, OutputFormat, Table, parse_rfc3339, print_line, relative_time},
         runner::{command_args::RunFilterArgs, context::Context, display::status_style},
     },
     hatchet::{
@@ -46,12 +46,12 @@ pub(super) async fn list(
         OutputFormat::Human => {
             print_table(&runs)?;
             if runs.is_empty() {
-                print_message(
+                context.message(
                     "no run is selected; look further back with --since. An engine may list a new run after about a \
                      second",
                 );
             } else if has_more {
-                print_message(&format!("the latest {limit} runs are shown; see more with --limit"));
+                context.message(&format!("the latest {limit} runs are shown; see more with --limit"));
             }
             Ok(())
         }

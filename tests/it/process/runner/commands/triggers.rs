@@ -68,7 +68,7 @@ async fn run_is_scheduled_listed_and_deleted() {
     assert_eq!((&find(&json!(id))["task"], &find(&json!(id))["metadata"]["k"]), (&json!("report"), &json!("v")));
     let human = other.runner(&["scheduled", "list", "--workflow", "report"]).expect(0);
     let row = human.stdout.iter().find(|line| line.starts_with(&id)).unwrap();
-    assert!(row.contains("in 1h"), "{human:?}");
+    assert!(row.contains("in 2h"), "{human:?}");
     other.runner(&["scheduled", "delete", &id]).expect(0).expect_stderr("is deleted");
     assert!(list().iter().all(|line| line["schedule_id"] != json!(id)));
 
