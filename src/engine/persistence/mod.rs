@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `tracked` | collections that track their changes |
 //! | `records` | the stored form of each kind of value |
-//! | `limit_records` | that of limits |
+//! | `limit_records`, `trigger_records` | those of limits, and of triggers |
 //! | `row` | rows and batches of row changes |
 //! | `barrier` | the commit barrier, which withholds responses until a batch is written |
 //! | `writer` | writing a batch, with retries |
@@ -19,5 +19,6 @@ pub(super) mod row;
 #[cfg(feature = "durable")]
 pub(super) mod store;
 pub(super) mod tracked;
+pub(super) mod trigger_records;
 #[cfg(feature = "durable")]
 pub(super) mod writer;

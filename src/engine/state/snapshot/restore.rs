@@ -12,10 +12,11 @@ use crate::{
         persistence::{
             limit_records::RateLimitRecord,
             records::{
-                ChildRecord, ClaimRecord, ConditionsRecord, CronRecord, EventRecord, Id, LineRecord, ScheduleRecord,
-                VersionRecord, WorkerRecord, decode, required_id,
+                ChildRecord, ClaimRecord, ConditionsRecord, Id, LineRecord, VersionRecord, WorkerRecord, decode,
+                required_id,
             },
             row::{Damaged, StoredRow, Table},
+            trigger_records::{CronRecord, EventRecord, ScheduleRecord},
         },
         state::{
             idempotency::{Claim, Lease},

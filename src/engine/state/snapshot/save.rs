@@ -14,10 +14,11 @@ use crate::{
     engine::{
         persistence::{
             records::{
-                ChildRecord, ClaimRecord, CronRecord, EventRecord, Id, LineRecord, ParentRecord, RunRecord,
-                ScheduleRecord, SlotRecord, StageRecord, TaskRecord, VersionRecord, WorkerRecord,
+                ChildRecord, ClaimRecord, Id, LineRecord, ParentRecord, RunRecord, SlotRecord, StageRecord, TaskRecord,
+                VersionRecord, WorkerRecord,
             },
             row::{Batch, Row, Table},
+            trigger_records::{CronRecord, EventRecord, ScheduleRecord},
         },
         state::{
             idempotency::Claim,

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use crate::engine::{
     persistence::{
-        records::{FilterRecord, Id, PauseRecord, SettingsRecord, required_id},
+        records::{Id, PauseRecord, SettingsRecord, required_id},
         row::{Damaged, Row, StoredRow},
+        trigger_records::FilterRecord,
     },
     state::{
         machine::State,
