@@ -93,19 +93,18 @@ pub(in crate::cli::runner) enum RunsCommand {
 
 /// Flags that select runs of an engine's list.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = SELECTION)]
 pub(in crate::cli::runner) struct RunFilterArgs {
     /// Only runs with any of these statuses: queued, running, completed, failed, cancelled or evicted
-    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = parse::status)]
+    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = parse::status, help_heading = SELECTION)]
     pub(in crate::cli::runner) status: Vec<RunStatus>,
     /// Only runs of any of these workflows
-    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(short, long, value_name = "NAME,…", value_delimiter = ',', help_heading = SELECTION)]
     pub(in crate::cli::runner) workflow: Vec<String>,
     /// Only runs with this metadata pair; several pairs must all be present
-    #[arg(short, long, value_name = "K=V", value_parser = parse::pair)]
+    #[arg(short, long, value_name = "K=V", value_parser = parse::pair, help_heading = SELECTION)]
     pub(in crate::cli::runner) metadata: Vec<(String, String)>,
     /// Only runs that were triggered within this time, such as 30m, 12h or 7d
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse::age)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse::age, help_heading = SELECTION)]
     pub(in crate::cli::runner) since: Duration,
 }
 
