@@ -24,8 +24,7 @@ pub(super) struct Args {
 impl Args {
     /// Prints the script for a program with this definition of its arguments.
     pub(super) fn print(&self, program: Command, tasks: &TaskRegistry) -> Result<(), Exit> {
-        let with_names = |command| with_task_names(command, tasks);
-        let mut program = with_names(program.mut_subcommands(with_names));
+        let mut program = with_task_names(program, tasks);
         let name = program.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, name, &mut script);
@@ -33,10 +32,10 @@ impl Args {
     }
 }
 
-/// Lists the names of the tasks as values of the arguments that take them. The parser of a command has no such list, since
+/// Lists the names of the tasks as values of the arguments of all commands that take them. The parser of a command has no such list, since
 /// some of these arguments take several names, and its error would not suggest similar names.
 fn with_task_names(command: Command, tasks: &TaskRegistry) -> Command {
-    command.mut_args(|argument: Arg| {
+    command.mut_subcommands(|command| with_task_names(command, tasks)).mut_args(|argument: Arg| {
         if TASK_ARGUMENTS.contains(&argument.get_id().as_str()) {
             // A default must be a possible value, and the task that is the default may have been removed.
             argument.value_parser(PossibleValuesParser::new(tasks.names())).default_value(Resettable::Reset)

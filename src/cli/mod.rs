@@ -6,7 +6,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`runner`] | triggers a task and follows its run; `runner bench`, `runner doctor` |
+//! | [`runner`] | triggers a task and follows its run; lists and changes the resources of an engine; `runner bench`, `runner doctor` |
 //! | [`worker`] | registers tasks and runs them, with the embedded engine if requested |
 //! | `sidecar` | serving as Hatchet's embedded sidecar, and starting an official sidecar |
 //! | `connection` | choice of the engine, and its flags |

@@ -59,24 +59,30 @@ pub(super) struct UnknownTask {
 
 impl UnknownTask {
     fn new(name: &str, known: Vec<String>) -> Self {
-        let mut near: Vec<(f64, &String)> = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), known), known))
-            // Names below this similarity are unrelated.
-            .filter(|(similarity, _)| *similarity > 0.75)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let near = near.into_iter().take(2).map(|(_, known)| known.clone()).collect();
+        let near = near(name, &known);
         Self { name: name.chars().take(100).collect(), near, known }
     }
 }
 
-fn did_you_mean(near: &[String]) -> String {
+/// The two known names that are most similar to a name, if they are similar at all.
+pub(super) fn near(name: &str, known: &[String]) -> Vec<String> {
+    let mut near: Vec<(f64, &String)> = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), known), known))
+        // Names below this similarity are unrelated.
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.into_iter().take(2).map(|(_, known)| known.clone()).collect()
+}
+
+/// The part of an error that suggests similar names, with the end of its sentence.
+pub(super) fn did_you_mean(near: &[String]) -> String {
     if near.is_empty() { ". ".to_owned() } else { format!("; did you mean `{}`? ", near.join("` or `")) }
 }
 
 /// Lists the first 20 names.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     let (shown, more) = names.split_at(names.len().min(20));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     shown.join(", ") + &more

@@ -5,15 +5,16 @@
 //! 3. [Workflows and limits](workflows)
 //! 4. [Calling tasks](calling)
 //! 5. [Following runs](runs)
-//! 6. [Benchmark](mod@benchmark)
-//! 7. [Faults and promises](faults)
-//! 8. [Deployment](deployment)
-//! 9. [Coming from other SDKs](sdks)
-//! 10. [Settings](settings)
-//! 11. [Troubleshooting](troubleshooting)
-//! 12. [The embedded engine](embedded_engine)
-//! 13. [Bounds](bounds)
-//! 14. [Figures](figures)
+//! 6. [Commands](commands)
+//! 7. [Benchmark](mod@benchmark)
+//! 8. [Faults and promises](faults)
+//! 9. [Deployment](deployment)
+//! 10. [Coming from other SDKs](sdks)
+//! 11. [Settings](settings)
+//! 12. [Troubleshooting](troubleshooting)
+//! 13. [The embedded engine](embedded_engine)
+//! 14. [Bounds](bounds)
+//! 15. [Figures](figures)
 //!
 //! The pages are the Markdown files in `src/guide`. Their commands are executed by `tests/it/readme.rs`, their Rust
 //! code by doctests.
@@ -28,6 +29,7 @@ macro_rules! pages {
         #[doc = "[Workflows and limits]: crate::guide::workflows"]
         #[doc = "[Calling tasks]: crate::guide::calling"]
         #[doc = "[Following runs]: crate::guide::runs"]
+        #[doc = "[Commands]: crate::guide::commands"]
         #[doc = "[Benchmark]: mod@crate::guide::benchmark"]
         #[doc = "[Faults and promises]: crate::guide::faults"]
         #[doc = "[Deployment]: crate::guide::deployment"]
@@ -49,6 +51,7 @@ pages! {
     workflows
     calling
     runs
+    commands
     benchmark
     faults
     deployment

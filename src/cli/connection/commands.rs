@@ -22,7 +22,7 @@ impl CommandRenderer {
         }));
         for (name, source) in sources.names() {
             match source {
-                Source::Flag("--log-level" | "--verbose" | "--log-format") => {}
+                Source::Flag("--log-level" | "--verbose" | "--quiet" | "--log-format") => {}
                 // The only flag without a value.
                 Source::Flag(flag @ "--embedded-ephemeral") => flags.push((*flag).to_owned()),
                 Source::Flag(flag) => {
@@ -65,7 +65,7 @@ mod tests {
         for (name, value, flag) in [
             ("HATCHET_EMBEDDED_DIR", "it's here", "--embedded-dir"),
             ("HATCHET_EMBEDDED_EPHEMERAL", "1", "--embedded-ephemeral"),
-            ("HATCHET_CLIENT_LOG_LEVEL", "debug", "--log-level"),
+            ("HATCHET_CLIENT_LOG_LEVEL", "warn", "--quiet"),
             ("HATCHET_CLIENT_NAMESPACE", "team", "--namespace"),
         ] {
             sources.set(name, value, Source::Flag(flag));

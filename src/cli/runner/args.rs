@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, parser::ValueSource};
 
+use super::command_args::{EngineCommand, RunArgs};
 use crate::cli::{
     Exit, bench, completions,
     connection::{ConnectionArgs, long_help},
@@ -21,6 +22,7 @@ const EXAMPLES: &str = r#"Examples:
   runner -e -t externally-triggered-task -i '{"name": "Ada"}' -s
   runner -e -t sync-sleep-task --no-wait                    print the run's id
   runner -e -r ID                                           follow that run
+  runner -e runs list                                       list the latest runs
   runner -e bench -n 500 --with-worker --open               measure 500 runs
   runner doctor                                             find a problem's cause"#;
 
@@ -78,6 +80,9 @@ pub(super) struct Args {
     /// Print each setting and its source, without secrets, and exit; `=json` prints one object per line
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "human", help_heading = INFORMATION)]
     explain_config: Option<OutputFormat>,
+    /// Whether the task may belong to another program: it is looked up at the engine then.
+    #[arg(skip)]
+    pub(super) is_by_name: bool,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
 }
@@ -85,6 +90,10 @@ pub(super) struct Args {
 /// Subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
+    /// Trigger a task by name, and follow its run; the same as --task-name TASK, and for tasks of other programs, too
+    Run(Box<RunArgs>),
+    #[command(flatten)]
+    Engine(EngineCommand),
     /// Submit many runs, follow them to their ends, and write a report with charts
     Bench(Box<bench::Args>),
     Doctor(doctor::Args),
@@ -98,6 +107,32 @@ impl Args {
         let requested = self.explain_config?;
         let format = if self.output == OutputFormat::Json { OutputFormat::Json } else { requested };
         Some(explain_config(Program::Runner, format, self.connection.embedded, &self.connection.sources(), &[]))
+    }
+}
+
+impl From<RunArgs> for Args {
+    /// The flags without a subcommand that have the same effect.
+    fn from(run: RunArgs) -> Self {
+        Self {
+            command: None,
+            task_name: Some(run.task_name),
+            input_json: run.input_json,
+            input_file: run.input_file,
+            stream: run.stream,
+            no_wait: run.no_wait,
+            run_id: None,
+            find: None,
+            cancel: false,
+            list_tasks: false,
+            timeout: run.timeout,
+            metadata: run.metadata,
+            priority: run.priority,
+            output: run.output,
+            quiet: run.quiet,
+            explain_config: None,
+            is_by_name: true,
+            connection: run.connection,
+        }
     }
 }
 

@@ -63,5 +63,5 @@ pub(super) async fn find(context: &Context<'_>, key: &str, value: &str, mode: Fo
 /// The task of an existing run. `None` for a task of another program.
 pub(super) fn task_of(details: &RunDetails, tasks: &TaskRegistry) -> Option<NamedTask> {
     let name = &details.tasks.first()?.name;
-    Some(NamedTask { task: tasks.find(name).ok()?, name: name.clone() })
+    Some(NamedTask { task: Some(tasks.find(name).ok()?), name: name.clone() })
 }

@@ -2,8 +2,13 @@
 
 use super::reattach::Reattach;
 use crate::{
-    cli::{Exit, deadline::Deadline, output::OutputFormat, task_registry::TaskRegistry},
-    hatchet::client::{Client, ClientError, ErrorKind, diagnose},
+    cli::{
+        Exit,
+        deadline::Deadline,
+        output::{OutputFormat, print_message},
+        task_registry::TaskRegistry,
+    },
+    hatchet::client::{Client, ClientError, ErrorKind, RestClient, diagnose},
 };
 
 /// The context of an action.
@@ -18,6 +23,22 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The client of the REST API, or the error of an operation that needs it.
+    pub(super) fn rest(&self, operation: &str) -> Result<&RestClient, Exit> {
+        self.client.rest().ok_or_else(|| {
+            Exit::usage(format!(
+                "{operation} failed: the address of the REST API is not set. Set HATCHET_CLIENT_SERVER_URL"
+            ))
+        })
+    }
+
+    /// Shows a message, unless only results are shown.
+    pub(super) fn message(&self, text: &str) {
+        if !self.quiet {
+            print_message(text);
+        }
+    }
+
     /// Awaits a call. Fails if the call fails or the deadline passes first. `consequence` completes the error of the
     /// latter case with what was not done or is not known.
     pub(super) async fn require<T>(

@@ -1,30 +1,37 @@
-//! The binary `runner`: triggers a task by name, then follows its status or streams its events.
+//! The binary `runner`: triggers a task by name, then follows its status or streams its events; and its commands about
+//! the runs, workers, workflows, events, crons and schedules of an engine.
 //!
 //! ```text
 //! Args ──► Request ──► trigger | attach | cancel | list
-//!                         └──► follow (status) or stream (events) ──► display ──► exit code
+//!   │                     └──► follow (status) or stream (events) ──► display ──► exit code
+//!   └────► EngineCommand ──► commands ──► client library ──► table or JSON lines
 //! ```
 
 mod args;
 mod attach;
 mod cancel;
+mod command_args;
+mod commands;
 mod context;
 mod display;
 mod follow;
+mod input;
 mod list;
 mod queued;
 mod reattach;
 mod request;
+mod setup;
 mod stream;
 mod trigger;
 
 use std::process::ExitCode;
 
 use self::{
-    args::Command,
+    args::{Args, Command},
     context::Context,
     reattach::Reattach,
     request::{Action, Request},
+    setup::Setup,
 };
 use super::{
     Exit, bench,
@@ -56,6 +63,14 @@ pub fn main(tasks: Vec<ErasedTask>) -> ExitCode {
                 Err(exit) => exit.report(),
             };
         }
+        Some(Command::Run(run)) => args = Args::from(*run),
+        Some(Command::Engine(command)) => {
+            return runtime::run(BLOCKING_THREADS, async {
+                let setup = command.setup(tasks);
+                init_logging(&setup.sources, Program::Runner)?;
+                perform(&setup, async |context| commands::execute(command, context).await).await
+            });
+        }
         None => {}
     }
     if let Some(explained) = args.explain_config() {
@@ -68,37 +83,53 @@ pub fn main(tasks: Vec<ErasedTask>) -> ExitCode {
 }
 
 async fn run(request: Request) -> Result<(), Exit> {
-    init_logging(&request.sources, Program::Runner)?;
-    if let Action::List { tasks } = &request.action {
-        return list::print(tasks, request.format);
+    let Request { action, warnings, setup } = request;
+    init_logging(&setup.sources, Program::Runner)?;
+    if let Action::List { tasks } = &action {
+        return list::print(tasks, setup.format);
     }
-    for warning in &request.warnings {
+    for warning in &warnings {
         print_warning(warning);
     }
-    let choice = choose_engine(request.embedded, &request.sources)?;
-    let config = client_config(&choice, &request.sources)?;
+    perform(&setup, async |context| act(&action, context).await).await
+}
+
+/// Connects to the engine and performs a command, until it returns or a signal arrives.
+async fn perform(setup: &Setup, command: impl AsyncFnOnce(&Context<'_>) -> Result<(), Exit>) -> Result<(), Exit> {
+    let choice = choose_engine(setup.embedded, &setup.sources)?;
+    let config = client_config(&choice, &setup.sources)?;
     let mut signals = Signals::listen()?;
-    if !request.quiet {
+    if !setup.quiet {
         print_message(&format!("uses the {} at {}", choice.description(), config.host_port));
     }
     let client = Client::new(config)?;
-    let reattach = Reattach::new(CommandRenderer::new(request.embedded, &request.sources));
+    let reattach = Reattach::new(CommandRenderer::new(setup.embedded, &setup.sources));
+    let context = Context {
+        client: &client,
+        tasks: &setup.tasks,
+        deadline: Deadline::after(setup.timeout),
+        format: setup.format,
+        quiet: setup.quiet,
+        reattach: &reattach,
+    };
     tokio::select! {
         biased;
-        result = act(&request, &client, &reattach) => result,
+        result = command(&context) => result,
         () = signals.next() => Err(Exit::interrupted(reattach.interrupted())),
     }
 }
 
-async fn act(request: &Request, client: &Client, reattach: &Reattach) -> Result<(), Exit> {
-    let (deadline, format, quiet) = (Deadline::after(request.timeout), request.format, request.quiet);
-    let context = Context { client, tasks: &request.tasks, deadline, format, quiet, reattach };
-    match &request.action {
-        Action::List { tasks } => list::print(tasks, request.format),
-        Action::Trigger { task, input, options, mode } => trigger::trigger(&context, task, input, options, *mode).await,
-        Action::Attach { run, mode } => attach::attach(&context, &client.run_ref(*run), *mode).await,
-        Action::Find { key, value, mode } => attach::find(&context, key, value, *mode).await,
-        Action::Cancel { run } => cancel::cancel(&context, &client.run_ref(*run)).await,
-        Action::CancelWhere { metadata } => cancel::cancel_where(&context, metadata).await,
+async fn act(action: &Action, context: &Context<'_>) -> Result<(), Exit> {
+    let client = context.client;
+    match action {
+        Action::List { tasks } => list::print(tasks, context.format),
+        Action::Trigger { task, input, options, mode } => trigger::trigger(context, task, input, options, *mode).await,
+        Action::TriggerByName { name, input, options, mode } => {
+            commands::trigger_by_name(context, name, input, options, *mode).await
+        }
+        Action::Attach { run, mode } => attach::attach(context, &client.run_ref(*run), *mode).await,
+        Action::Find { key, value, mode } => attach::find(context, key, value, *mode).await,
+        Action::Cancel { run } => cancel::cancel(context, &client.run_ref(*run)).await,
+        Action::CancelWhere { metadata } => cancel::cancel_where(context, metadata).await,
     }
 }

@@ -19,13 +19,16 @@ pub(super) async fn explain(run: &RunRef, task: Option<&NamedTask>, commands: &C
         );
     };
     // The task may belong to another program.
-    let Some(NamedTask { name, .. }) = task else {
+    let Some(NamedTask { name, task }) = task else {
         return format!("{queued}: check that a worker for its task is online");
     };
     match rest.workers().await {
         Err(error) => format!("{queued}; the reason is unknown: {error}"),
         Ok(workers) => {
             let workers = workers_serving(client, name, &workers);
+            if workers.is_empty() && task.is_none() {
+                return format!("{queued}: no worker for {name} is online; start the program that registers it");
+            }
             if workers.is_empty() {
                 let start = commands.render(&["worker", "--tasks", name]);
                 return format!(

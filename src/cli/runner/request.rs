@@ -1,40 +1,29 @@
 //! The runner's validated request.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-use super::args::Args;
+use super::{
+    args::Args,
+    input::InputText,
+    setup::{Setup, parse_timeout},
+};
 use crate::{
-    cli::{
-        Exit,
-        connection::EmbeddedMode,
-        output::OutputFormat,
-        settings::{parse_seconds, read_file, read_text, unknown_fields},
-        task_registry::TaskRegistry,
-    },
+    cli::{Exit, task_registry::TaskRegistry},
     hatchet::{
-        client::{Source, Sources, TriggerOptions},
+        client::TriggerOptions,
         task::{ErasedTask, Priority},
-        wire::{RunId, check_object},
+        wire::RunId,
     },
 };
-
-/// Maximum size of an input: 64 MiB, far more than the default limit of a message to an engine (4 MiB).
-const MAX_INPUT: usize = 64 << 20;
 
 /// A validated command of the runner.
 pub(super) struct Request {
     pub(super) action: Action,
-    pub(super) tasks: TaskRegistry,
     /// Warnings about the input.
     pub(super) warnings: Vec<String>,
-    pub(super) format: OutputFormat,
-    /// Whether only results, notes and errors are shown.
-    pub(super) quiet: bool,
-    pub(super) timeout: Option<Duration>,
-    pub(super) embedded: Option<EmbeddedMode>,
-    pub(super) sources: Sources,
+    pub(super) setup: Setup,
 }
 
 /// An action of the runner.
@@ -43,6 +32,8 @@ pub(super) enum Action {
     List { tasks: Vec<ErasedTask> },
     /// Trigger a task.
     Trigger { task: Box<NamedTask>, input: Box<RawValue>, options: TriggerOptions, mode: FollowMode },
+    /// Trigger a task of another program by its name.
+    TriggerByName { name: String, input: InputText, options: TriggerOptions, mode: FollowMode },
     /// Attach to the run with this id.
     Attach { run: RunId, mode: FollowMode },
     /// Attach to the only run with this metadata pair.
@@ -56,7 +47,8 @@ pub(super) enum Action {
 /// A task, and the name by which it is triggered: its own name or an alias.
 #[derive(Debug, Clone)]
 pub(super) struct NamedTask {
-    pub(super) task: ErasedTask,
+    /// `None` for a task of another program.
+    pub(super) task: Option<ErasedTask>,
     pub(super) name: String,
 }
 
@@ -79,12 +71,11 @@ impl Request {
             (false, true) => FollowMode::NoWait,
             (false, false) => FollowMode::Wait,
         };
-        let task = args
-            .task_name
-            .as_deref()
-            .map(|name| tasks.find(name))
-            .transpose()
-            .map_err(|e| Exit::usage(e.to_string()))?;
+        let task = match args.task_name.as_deref().map(|name| tasks.find(name)).transpose() {
+            Ok(task) => task,
+            Err(_) if args.is_by_name => None,
+            Err(error) => return Err(Exit::usage(error.to_string())),
+        };
         let mut warnings = Vec::new();
         let action = match (args.list_tasks, &args.run_id, task, args.task_name) {
             (true, _, task, _) => Action::List { tasks: task.map_or_else(|| tasks.all().to_vec(), |task| vec![task]) },
@@ -92,15 +83,22 @@ impl Request {
                 let run = run.parse().map_err(|e| Exit::usage(format!("--run-id: {e}")))?;
                 if args.cancel { Action::Cancel { run } } else { Action::Attach { run, mode } }
             }
-            (false, None, None, None) if let Some(pair) = &args.find => {
+            (false, None, _, None) if let Some(pair) = &args.find => {
                 let (key, value) = key_value("--find", pair)?;
                 Action::Find { key, value, mode }
             }
             (false, None, Some(task), Some(name)) => {
+                let given = InputText::read(args.input_json, args.input_file.as_deref())?;
                 let input;
-                (input, warnings) = read_input(&task, args.input_json, args.input_file.as_deref())?;
+                (input, warnings) = given.unwrap_or_else(|| InputText::default_of(task.name())).complete(&task)?;
                 let options = trigger_options(&args.metadata, args.priority.as_deref())?;
-                Action::Trigger { task: Box::new(NamedTask { task, name }), input, options, mode }
+                Action::Trigger { task: Box::new(NamedTask { task: Some(task), name }), input, options, mode }
+            }
+            (false, None, None, Some(name)) => {
+                let given = InputText::read(args.input_json, args.input_file.as_deref())?;
+                let input = given.unwrap_or_else(|| InputText::default_of(&name));
+                let options = trigger_options(&args.metadata, args.priority.as_deref())?;
+                Action::TriggerByName { name, input, options, mode }
             }
             (false, None, _, _) if args.cancel && !args.metadata.is_empty() => {
                 Action::CancelWhere { metadata: key_values(&args.metadata)? }
@@ -112,46 +110,10 @@ impl Request {
             }
             (false, None, _, _) => return Err(Exit::usage("nothing to do: name a task with --task-name")),
         };
-        let invalid = |text: &str, rule| Exit::usage(format!("invalid --timeout \"{text}\": {rule}"));
-        let timeout = args.timeout.map(|text| parse_seconds(&text).map_err(|rule| invalid(&text, rule))).transpose()?;
-        let mut sources = args.connection.sources();
-        if args.quiet {
-            sources.set("HATCHET_CLIENT_LOG_LEVEL", "warn", Source::Flag("--quiet"));
-        }
-        let (format, quiet, embedded) = (args.output, args.quiet, args.connection.embedded);
-        Ok(Self { action, tasks, warnings, format, quiet, timeout, embedded, sources })
+        let timeout = parse_timeout(args.timeout)?;
+        let setup = Setup::new(tasks, args.output, args.quiet, timeout, &args.connection);
+        Ok(Self { action, warnings, setup })
     }
-}
-
-/// Reads and completes the input. It is validated by the task's input type, so that an invalid field is named before
-/// anything is sent. Also returns warnings about fields that the task ignores.
-fn read_input(
-    task: &ErasedTask,
-    json: Option<String>,
-    file: Option<&str>,
-) -> Result<(Box<RawValue>, Vec<String>), Exit> {
-    let (source, text) = match (json, file) {
-        (Some(json), _) => ("--input-json".to_owned(), json),
-        (None, Some("-")) => {
-            let text = read_text(std::io::stdin(), MAX_INPUT)
-                .map_err(|e| Exit::usage(format!("--input-file -: reading stdin failed: {e}")))?;
-            ("--input-file -".to_owned(), text)
-        }
-        (None, Some(file)) => {
-            let text = read_file(Path::new(file), MAX_INPUT)
-                .map_err(|e| Exit::usage(format!("--input-file: reading {file} failed: {e}")))?;
-            (format!("--input-file {file}"), text)
-        }
-        (None, None) => (format!("the default input of {}", task.name()), "{}".to_owned()),
-    };
-    check_object(&text).map_err(|e| Exit::usage(format!("{source} is {e}")))?;
-    let complete = task.complete_input(&text).map_err(|e| {
-        Exit::usage(format!("{source} does not fit {}: {e}: see the schema with `runner --list-tasks`", task.name()))
-    })?;
-    let warnings = unknown_fields(task, &text).iter().map(|field| format!("{source} has {field}")).collect();
-    let input =
-        RawValue::from_string(complete).map_err(|e| Exit::usage(format!("writing {source} as JSON failed: {e}")))?;
-    Ok((input, warnings))
 }
 
 fn trigger_options(metadata: &[String], priority: Option<&str>) -> Result<TriggerOptions, Exit> {

@@ -200,7 +200,7 @@ fn version_fields(driver: &Driver, state: &State, version: &Version) -> Value {
         let crons = crons.map(|rule| json!({ "parent_id": version.id.to_string(), "cron": rule }));
         triggers.insert("crons".into(), crons.collect());
     }
-    json!({
+    let mut shown = json!({
         "metadata": resource_metadata(version.id, version.created),
         "version": content.version,
         "order": version.order,
@@ -212,7 +212,12 @@ fn version_fields(driver: &Driver, state: &State, version: &Version) -> Value {
         "triggers": triggers,
         "v1Concurrency": [],
         "workflowConfig": workflow_config(&version.definition.content),
-    })
+    });
+    let schema = content.input_json_schema.as_deref().unwrap_or_default();
+    if let Ok(schema @ Value::Object(_)) = serde_json::from_slice(schema) {
+        shown["inputJsonSchema"] = schema;
+    }
+    shown
 }
 
 async fn get_workflow(AxumState(driver): AxumState<Arc<Driver>>, Path(workflow): Path<String>) -> JsonResponse {

@@ -40,6 +40,10 @@ fn help_is_a_flag_and_a_subcommand() {
         (runner, "bench", &["Load:", "Report:", "Exit codes"]),
         (runner, "doctor", &["Connection:", "Exit codes"]),
         (runner, "completions", &["Arguments:", "zsh"]),
+        (runner, "run", &["Arguments:", "Connection:", "Exit codes"]),
+        (runner, "runs", &["Commands:", "replay"]),
+        (runner, "runs list", &["Selection:", "Connection:", "Exit codes"]),
+        (runner, "cron create", &["Arguments:", "EXPRESSION", "Exit codes"]),
         (worker, "", &["Capacity:", "Start and stop:", "Health:", "Benchmark:", "Exit codes"]),
         (worker, "completions", &["Arguments:", "zsh"]),
     ] {
@@ -57,9 +61,19 @@ fn examples_of_the_help_are_valid() {
     let workspace = Workspace::new();
     let [(_, runner), (_, worker)] = BINARIES;
     let mut checked = 0;
-    for (binary, args) in
-        [(runner, &["--help"][..]), (runner, &["bench", "--help"]), (runner, &["doctor", "--help"]), (worker, &["-h"])]
-    {
+    for (binary, args) in [
+        (runner, &["--help"][..]),
+        (runner, &["bench", "--help"]),
+        (runner, &["doctor", "--help"]),
+        (runner, &["run", "--help"]),
+        (runner, &["runs", "--help"]),
+        (runner, &["workers", "--help"]),
+        (runner, &["workflows", "--help"]),
+        (runner, &["events", "--help"]),
+        (runner, &["cron", "--help"]),
+        (runner, &["scheduled", "--help"]),
+        (worker, &["-h"]),
+    ] {
         let help = output(binary, args);
         let examples = help.split("Examples:\n").nth(1).unwrap().lines().take_while(|line| line.starts_with("  "));
         for line in examples {
@@ -98,6 +112,9 @@ fn bash_completes_flags_and_names_of_tasks() {
         ("runner bench --tasks cpu-heavy-t", "cpu-heavy-task"),
         ("runner bench --with", "--with-worker"),
         ("runner doc", "doctor"),
+        ("runner run sync", "sync-sleep-task"),
+        ("runner runs rep", "replay"),
+        ("runner cron create sync", "sync-sleep-task"),
         ("worker --tasks sync", "sync-sleep-task"),
         ("worker --engine", "--engine-only"),
     ] {

@@ -262,7 +262,7 @@ impl RunDisplay {
     /// The output in the task's output type. If it does not fit the type, shows a note and returns it unchanged.
     fn typed(&self, json: &str) -> Value {
         let unchanged = || serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
-        let Some(NamedTask { task, .. }) = &self.task else { return unchanged() };
+        let Some(NamedTask { task: Some(task), .. }) = &self.task else { return unchanged() };
         match task.complete_output(json) {
             Ok(typed) => serde_json::from_str(&typed).unwrap_or_else(|_| unchanged()),
             Err(error) => {
@@ -292,7 +292,8 @@ impl RunDisplay {
     }
 }
 
-fn status_style(status: RunStatus) -> Style {
+/// The color of a status.
+pub(super) fn status_style(status: RunStatus) -> Style {
     match status {
         RunStatus::Queued => Style::Dim,
         RunStatus::Running => Style::Blue,

@@ -19,8 +19,8 @@ use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
         client::{
-            Client, ClientError, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef, StoredLogLine,
-            StreamSelector, TRIGGER_KEY,
+            Client, ClientError, RestClient, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef,
+            StoredLogLine, StreamSelector, TRIGGER_KEY,
         },
         wire::{RunId, RunStatus, TriggerId},
     },
@@ -116,6 +116,12 @@ pub(super) async fn stream(
         }
     }
     follow::conclude(display, &outcome)
+}
+
+/// Reads all log lines of a task run so far, oldest first. Retries for up to 3 s, since the REST API of a real engine may
+/// not know a new task yet.
+pub(super) async fn read_log_lines(rest: RestClient, task: RunId) -> Result<Vec<StoredLogLine>, ClientError> {
+    LogReader::new(rest, vec![task]).last().await
 }
 
 fn show_lines(lines: &[StoredLogLine], display: &mut RunDisplay) -> Result<(), Exit> {

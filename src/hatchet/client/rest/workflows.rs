@@ -94,6 +94,24 @@ impl RestClient {
         self.call(Method::GET, &format!("/api/v1/workflows/{id}"), &[], None).await
     }
 
+    /// Returns the JSON Schema of a workflow's input, that of its latest version; `None` if the workflow was registered
+    /// without a schema.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`RestClient::workflow`].
+    pub async fn input_schema(&self, id: WorkflowId) -> Result<Option<Value>, ClientError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            #[serde(default)]
+            input_json_schema: Option<Value>,
+        }
+        let path = format!("/api/v1/workflows/{id}/versions");
+        let version: Version = self.call(Method::GET, &path, &[], None).await?;
+        Ok(version.input_json_schema)
+    }
+
     /// Pauses a workflow: its queued runs get no worker, and are cancelled `queue_ttl` after their creation. `runs` applies
     /// to the runs of its schedules and crons. Requires an engine of version 0.105.2 or later.
     ///

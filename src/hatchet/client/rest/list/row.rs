@@ -17,10 +17,14 @@ pub(in crate::hatchet::client::rest) struct Rows<T> {
 
 /// The metadata that the REST API adds to each resource.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ResourceMetadata {
     /// A UUID.
     pub id: String,
+    /// Creation time, RFC 3339, if the engine reports it.
+    #[serde(default)]
+    pub created_at: Option<String>,
 }
 
 /// Deserializes `null` as the default. A real engine returns `null` for an empty list.

@@ -1,0 +1,124 @@
+//! The arguments of the runner's commands about an engine. The parser validates them.
+
+mod parse;
+mod run;
+mod runs;
+mod triggers;
+
+use std::time::Duration;
+
+pub(super) use self::{
+    run::RunArgs,
+    runs::{Logs, ReplayRuns, RunFilterArgs, RunsCommand},
+    triggers::{CreateCron, CreateSchedule, CronCommand, EventsCommand, InputArgs, PushEvent, ScheduledCommand},
+};
+use super::setup::Setup;
+use crate::cli::{
+    connection::{ConnectionArgs, long_help},
+    exit,
+    output::OutputFormat,
+    settings::parse_seconds,
+    task_registry::TaskRegistry,
+};
+
+const WORKERS_EXAMPLES: &str = "Examples:
+  runner workers list -e                 list the workers that are online
+  runner workers list -e --all -o json   list the workers that have stopped, too";
+
+const WORKFLOWS_EXAMPLES: &str = "Examples:
+  runner workflows list -e               list the workflows of the engine
+  runner workflows get sync-sleep-task   show the fields of its input";
+
+/// Flags of all commands about an engine.
+#[derive(Debug, clap::Args)]
+pub(super) struct EngineArgs {
+    /// Format of results: with `json`, one object per line
+    #[arg(short, long, value_name = "FORMAT", default_value = "human")]
+    output: OutputFormat,
+    /// Maximum time to wait, such as 30s, or a number of seconds [default: none]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = parse_seconds)]
+    timeout: Option<Duration>,
+    /// Show results, warnings and errors only
+    #[arg(long, short, conflicts_with_all = ["log_level", "verbose"])]
+    quiet: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Commands about the runs and the other resources of an engine.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum EngineCommand {
+    /// List, show, watch, cancel and replay runs
+    #[command(subcommand, after_help = runs::EXAMPLES)]
+    Runs(RunsCommand),
+    /// List workers
+    #[command(subcommand, after_help = WORKERS_EXAMPLES)]
+    Workers(WorkersCommand),
+    /// List workflows, and show their inputs; a task is a workflow of its name
+    #[command(subcommand, after_help = WORKFLOWS_EXAMPLES)]
+    Workflows(WorkflowsCommand),
+    /// Push events
+    #[command(subcommand, after_help = triggers::EVENTS_EXAMPLES)]
+    Events(EventsCommand),
+    /// List, create and change crons
+    #[command(subcommand, after_help = triggers::CRON_EXAMPLES)]
+    Cron(CronCommand),
+    /// List, create and delete scheduled runs
+    #[command(subcommand, after_help = triggers::SCHEDULED_EXAMPLES)]
+    Scheduled(ScheduledCommand),
+}
+
+/// Subcommands of `workers`.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum WorkersCommand {
+    /// List the workers that are online, most recent first
+    #[command(after_help = exit::help(WORKERS_EXAMPLES), after_long_help = long_help(WORKERS_EXAMPLES))]
+    List {
+        /// Include workers that have stopped
+        #[arg(short, long)]
+        all: bool,
+        #[command(flatten)]
+        engine: EngineArgs,
+    },
+}
+
+/// Subcommands of `workflows`.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum WorkflowsCommand {
+    /// List the workflows, most recent first
+    #[command(after_help = exit::help(WORKFLOWS_EXAMPLES), after_long_help = long_help(WORKFLOWS_EXAMPLES))]
+    List {
+        /// Only workflows whose names contain this text
+        #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        search: String,
+        /// Maximum number of workflows
+        #[arg(short = 'n', long, value_name = "N", default_value = "50")]
+        limit: usize,
+        #[command(flatten)]
+        engine: EngineArgs,
+    },
+    /// Show a workflow with the fields of its input
+    #[command(after_help = exit::help(WORKFLOWS_EXAMPLES), after_long_help = long_help(WORKFLOWS_EXAMPLES))]
+    Get {
+        /// The workflow
+        #[arg(value_name = "NAME")]
+        task_name: String,
+        #[command(flatten)]
+        engine: EngineArgs,
+    },
+}
+
+impl EngineCommand {
+    /// The settings of the command.
+    pub(super) fn setup(&self, tasks: TaskRegistry) -> Setup {
+        let engine = match self {
+            Self::Runs(command) => command.engine(),
+            Self::Workers(WorkersCommand::List { engine, .. })
+            | Self::Workflows(WorkflowsCommand::List { engine, .. } | WorkflowsCommand::Get { engine, .. }) => engine,
+            Self::Events(command) => command.engine(),
+            Self::Cron(command) => command.engine(),
+            Self::Scheduled(command) => command.engine(),
+        };
+        Setup::new(tasks, engine.output, engine.quiet, engine.timeout, &engine.connection)
+    }
+}
