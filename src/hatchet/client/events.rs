@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Client, ClientError, ErrorKind,
-    template::{object, text},
+    template::{metadata_json, object, text},
     trigger::may_be_repeated,
 };
 use crate::hatchet::{
@@ -188,7 +188,7 @@ impl NewEvent {
             text("event scope", scope)?;
         }
         let payload = object(&format!("payload of event {}", self.key), self.payload)?;
-        let metadata = object("metadata", Ok(Value::Object(self.metadata).to_string()))?;
+        let metadata = metadata_json(self.metadata)?;
         let request = PushEventRequest {
             key: client.config().namespaced(&self.key),
             payload,
