@@ -81,7 +81,7 @@
 //! - The engine keeps the last [`EngineOptions::keep_finished`] finished runs and the same number of events, events up
 //!   to 64 MiB in total. It keeps 1000 log lines for each task, and 64 MiB of them in total.
 //! - A task's input and its output must each be 8 KiB smaller than the largest message. A task fails if its input and
-//!   its parents' outputs together do not fit into a message.
+//!   the outputs of the completed tasks of its run together do not fit into a message.
 //! - There is no rate limit on calls.
 //! - The REST API accepts loopback host names only, unless the engine listens on another address; see
 //!   [`EngineOptions::bind`].
@@ -118,7 +118,7 @@
 //!   when the group changes. Shared rules, limits by expression and the strategies that limit the waiting runs are
 //!   supported, as in real engines from v0.106.3.
 //! - Units of a rate limit are given at the beginning of its window; a real engine polls every second. A pause of a rate
-//!   limit is supported, as in real engines from v0.111. A rule with a fixed key for which there is no rate limit is refused
+//!   limit is supported, as in real engines from v0.114. A rule with a fixed key for which there is no rate limit is refused
 //!   with the name of the field. A rule with a computed key and no limit leaves the limit of the key alone; a real engine
 //!   sets it to 0.
 //! - Workflows take turns at a worker; priorities apply within a workflow.
@@ -134,6 +134,8 @@
 //!   stream stays active when its newest stream ends.
 //! - A worker without a stream and without a heartbeat for an hour is removed.
 //! - A parent's output that is not an object is an empty object for its children; a real engine never starts them.
+//! - An assignment has the outputs of the tasks that have completed since the last replay; a real engine adds those from
+//!   before the replay.
 //! - Cancelling a run also cancels its on-failure task. Replaying a task also replays the tasks that depend on it, and
 //!   those of its parents that have not completed.
 //!

@@ -9,7 +9,7 @@
 //! 7. [Benchmark](mod@benchmark)
 //! 8. [Faults and promises](faults)
 //! 9. [Deployment](deployment)
-//! 10. [For Python teams](python)
+//! 10. [Coming from other SDKs](sdks)
 //! 11. [Settings](settings)
 //! 12. [Troubleshooting](troubleshooting)
 //! 13. [The embedded engine](embedded_engine)
@@ -33,7 +33,7 @@ macro_rules! pages {
         #[doc = "[Benchmark]: mod@crate::guide::benchmark"]
         #[doc = "[Faults and promises]: crate::guide::faults"]
         #[doc = "[Deployment]: crate::guide::deployment"]
-        #[doc = "[For Python teams]: crate::guide::python"]
+        #[doc = "[Coming from other SDKs]: crate::guide::sdks"]
         #[doc = "[Settings]: crate::guide::settings"]
         #[doc = "[Troubleshooting]: crate::guide::troubleshooting"]
         #[doc = "[The embedded engine]: crate::guide::embedded_engine"]
@@ -55,7 +55,7 @@ pages! {
     benchmark
     faults
     deployment
-    python
+    sdks
     settings
     troubleshooting
     embedded_engine

@@ -281,6 +281,21 @@ fn messages_of_the_troubleshooting_page_exist() {
 }
 
 #[test]
+fn tests_of_the_sdk_page_exist() {
+    let (page, root) = (page("guide/sdks.md"), Path::new(env!("CARGO_MANIFEST_DIR")));
+    let mut count = 0;
+    for code in page.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2)) {
+        let Some((path, test)) = code.split_once(".rs::") else { continue };
+        let folder = if path.starts_with("src/") { root.to_owned() } else { root.join("tests/it") };
+        let source =
+            std::fs::read_to_string(folder.join(format!("{path}.rs"))).unwrap_or_else(|e| panic!("{code}: {e}"));
+        assert!(source.contains(&format!("fn {test}(")), "{code} does not exist");
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+}
+
+#[test]
 fn links_lead_to_existing_files() {
     for (path, text) in pages() {
         let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

@@ -32,7 +32,7 @@ pub(super) fn stop(state: &State, tenant: TenantId, id: RunId, attempt: i32) -> 
 /// The payload of a task. It refers to the stored texts, so that a large payload can be written without the state's lock.
 pub(crate) struct TaskInput {
     input: Arc<str>,
-    /// Outputs by task name: of the parents, or of all other tasks for an on-failure task.
+    /// Outputs by task name.
     parents: Vec<(Arc<str>, Arc<str>)>,
     /// Errors by task name, for an on-failure task.
     errors: Option<Vec<(Arc<str>, Arc<str>)>>,
@@ -43,20 +43,43 @@ pub(crate) struct TaskInput {
 }
 
 impl TaskInput {
+    /// The payload of an assignment. As in a real engine, it has the outputs of all completed tasks of the run, not only of
+    /// the task's parents.
     pub(crate) fn new(state: &State, id: RunId, run: &Run, spec: TaskSpec<'_>) -> Self {
+        Self::with_outputs_of(0..run.tasks.len(), state, id, run, spec)
+    }
+
+    /// The payload as REST shows it. As in a real engine, it has the outputs of the task's parents only, and none for an
+    /// on-failure task.
+    pub(crate) fn for_display(state: &State, id: RunId, run: &Run, spec: TaskSpec<'_>) -> Self {
+        if spec.definition.on_failure {
+            let shown = Self::new(state, id, run, spec);
+            return Self { parents: Vec::new(), ..shown };
+        }
+        Self::with_outputs_of(spec.definition.parents.iter().copied(), state, id, run, spec)
+    }
+
+    /// A payload with the outputs of those of the given tasks that have completed, and the errors of those that have
+    /// failed.
+    fn with_outputs_of(
+        tasks: impl Iterator<Item = usize>,
+        state: &State,
+        id: RunId,
+        run: &Run,
+        spec: TaskSpec<'_>,
+    ) -> Self {
         let definition = spec.definition;
         let (mut parents, mut errors) = (Vec::new(), Vec::new());
-        let others = if definition.on_failure { (0..run.tasks.len()).collect() } else { Vec::new() };
-        for parent in if definition.on_failure { &others } else { &definition.parents } {
+        for index in tasks {
             let (Some(spec), Some(task)) =
-                (run.version.task(*parent), run.tasks.get(*parent).and_then(|id| state.task(*id)))
+                (run.version.task(index), run.tasks.get(index).and_then(|id| state.task(*id)))
             else {
                 continue;
             };
-            let name = spec.definition.name.clone();
+            let name = &spec.definition.name;
             match &task.phase {
-                Phase::Completed(output) => parents.push((name, output.clone())),
-                Phase::Failed(error) => errors.push((name, error.clone())),
+                Phase::Completed(output) => parents.push((name.clone(), output.clone())),
+                Phase::Failed(error) => errors.push((name.clone(), error.clone())),
                 Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => {}
                 Phase::Running(_) | Phase::Cancelled(_) => {}
             }
@@ -71,15 +94,6 @@ impl TaskInput {
         };
         let errors = definition.on_failure.then_some(errors);
         Self { input: run.input.clone(), parents, errors, triggers, filter_payload }
-    }
-
-    /// The payload as REST shows it: as in a real engine, that of an on-failure task has no outputs.
-    pub(crate) fn for_display(state: &State, id: RunId, run: &Run, spec: TaskSpec<'_>) -> Self {
-        let mut shown = Self::new(state, id, run, spec);
-        if spec.definition.on_failure {
-            shown.parents.clear();
-        }
-        shown
     }
 
     /// The payload as JSON. The input and the outputs are copied as they are, never parsed.

@@ -217,11 +217,11 @@ impl Shared {
         delivered
     }
 
-    /// Fails an attempt whose assignment is larger than a message: its input and each parent's output fit, but not all
-    /// of them together.
+    /// Fails an attempt whose assignment is larger than a message: its input and each output fit, but not all of them
+    /// together.
     fn fail_too_large(&mut self, task: RunId, attempt: i32, bytes: usize, now: ClockReading) {
         let error = format!(
-            "the input and the parents' outputs make an assignment of {bytes} bytes, over the limit of a message: \
+            "the input and the outputs of the run's tasks make an assignment of {bytes} bytes, over the limit of a message: \
              return references instead"
         );
         let report = AttemptReport::Failed { error: error.into(), may_retry: false };

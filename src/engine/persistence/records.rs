@@ -119,7 +119,7 @@ pub(crate) struct RunRecord {
     pub(crate) limits: Option<LimitsRecord>,
     /// Number of concurrency groups of the workflow that have admitted it.
     #[prost(uint32, tag = "41")]
-    pub(crate) groups_held: u32,
+    pub(crate) admitted_groups: u32,
     /// Whether it has entered the concurrency groups of the workflow.
     #[prost(bool, tag = "42")]
     pub(crate) is_in_groups: bool,
@@ -205,7 +205,7 @@ pub(crate) struct TaskRecord {
     pub(crate) finish_seq: u64,
     /// Number of concurrency groups that have admitted it.
     #[prost(uint32, tag = "40")]
-    pub(crate) groups_held: u32,
+    pub(crate) admitted_groups: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -114,7 +114,7 @@ pub(crate) enum AttemptEvent {
     WorkerLost,
     /// A cancellation was requested.
     Cancelled,
-    /// Its concurrency group has no place for the task.
+    /// The strategy of its concurrency group cancels the task.
     Displaced,
     /// A replay was requested.
     Replayed,

@@ -1,6 +1,8 @@
 //! CEL expressions of limits, over the input, the additional metadata and the id of a run.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
+
+use super::predicate::object;
 
 /// The names that an expression may use, as in a real engine.
 #[cfg(feature = "cel")]
@@ -29,11 +31,7 @@ pub(crate) struct Variables {
 impl Variables {
     /// The variables of a run. `input` is a JSON object or `null`, `metadata` a JSON object.
     pub(crate) fn new(input: &str, metadata: &str, run_id: String) -> Self {
-        let parse = |text: &str| match serde_json::from_str(text) {
-            Ok(Json::Object(map)) => Json::Object(map),
-            Ok(_) | Err(_) => Json::Object(Map::new()),
-        };
-        Self { input: parse(input), metadata: parse(metadata), run_id }
+        Self { input: object(input), metadata: object(metadata), run_id }
     }
 }
 

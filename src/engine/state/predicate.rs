@@ -79,7 +79,7 @@ fn evaluate(program: &Program, _variables: &[(&str, &Json)]) -> Result<bool, Str
     match *program {}
 }
 
-/// Parses a payload as an object for the variables of a predicate. Another value is an empty object.
+/// Parses a payload as an object for the variables of an expression. Another value is an empty object.
 pub(crate) fn object(json: &str) -> Json {
     match serde_json::from_str(json) {
         Ok(object @ Json::Object(_)) => object,

@@ -3,6 +3,8 @@
 mod calls;
 #[cfg(feature = "cel")]
 mod costly_expressions;
+#[cfg(feature = "durable")]
+mod old_format;
 mod rest;
 #[cfg(feature = "durable")]
 mod restart;

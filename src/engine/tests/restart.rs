@@ -208,13 +208,13 @@ async fn damaged_database_is_renamed_and_newer_refused() {
     let good = fs::read(&file).unwrap();
 
     let open = || rusqlite::Connection::open(&file).unwrap();
-    open().pragma_update(None, "user_version", 2).unwrap();
+    open().pragma_update(None, "user_version", 3).unwrap();
     let newer = fs::read(&file).unwrap();
     let error = Engine::start(options(dir.path())).await.unwrap_err();
     let message = error.to_string();
     assert_eq!(error.kind(), EngineErrorKind::Folder);
     assert!(
-        message.contains(file.to_str().unwrap()) && message.contains("format 2") && message.contains("reads 1"),
+        message.contains(file.to_str().unwrap()) && message.contains("format 3") && message.contains("reads 2"),
         "{message}"
     );
     assert!(!message.contains('\n') && fs::read(&file).unwrap() == newer, "the file is not changed");

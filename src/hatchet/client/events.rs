@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Client, ClientError, ErrorKind,
-    template::{object, text},
+    template::{metadata_json, object, text},
     trigger::may_be_repeated,
 };
 use crate::hatchet::{
@@ -163,7 +163,7 @@ impl NewEvent {
         Self { key: key.to_owned(), payload, scope: None, metadata: Map::new(), priority: None }
     }
 
-    /// Sets the scope: of the tasks that have filters, the event triggers only those with a matching filter of this scope.
+    /// Sets the scope: of the tasks that have filters, the event starts only those with a matching filter of this scope.
     /// Default: none.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
@@ -188,7 +188,7 @@ impl NewEvent {
             text("event scope", scope)?;
         }
         let payload = object(&format!("payload of event {}", self.key), self.payload)?;
-        let metadata = object("metadata", Ok(Value::Object(self.metadata).to_string()))?;
+        let metadata = metadata_json(self.metadata)?;
         let request = PushEventRequest {
             key: client.config().namespaced(&self.key),
             payload,

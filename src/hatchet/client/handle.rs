@@ -88,7 +88,7 @@ impl Client {
     /// Panics if called outside a tokio runtime.
     pub fn from_connection(connection: Connection) -> Self {
         let rest = RestClient::new(connection.clone());
-        let watcher = RunWatcher::start(connection.clone());
+        let watcher = RunWatcher::start(connection.clone(), rest.clone());
         Self(Arc::new(Inner { connection, rest, watcher, single_calls: Semaphore::new(SINGLE_CALLS) }))
     }
 

@@ -47,27 +47,28 @@ impl Client {
         Ok(())
     }
 
-    /// Pauses a rate limit: until `until`, no task that needs its units is assigned. `None` ends the pause. Retries
-    /// temporary failures. Requires an engine of version 0.114 or later.
+    /// Pauses a rate limit: until `until`, no task that needs its units is assigned. An earlier time never shortens a pause.
+    /// Returns the end of the pause. Retries temporary failures. Requires an engine of version 0.114 or later.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](super::ErrorKind::Invalid) for an empty key or a time before 1970 or after 9999,
+    /// [`ErrorKind::NotFound`](super::ErrorKind::NotFound) for an unknown key,
     /// [`ErrorKind::Unsupported`](super::ErrorKind::Unsupported) for an older engine; otherwise the error of the last
     /// attempt.
-    pub async fn pause_rate_limit(&self, key: &str, until: Option<SystemTime>) -> Result<(), ClientError> {
+    pub async fn pause_rate_limit(&self, key: &str, until: SystemTime) -> Result<SystemTime, ClientError> {
         text("rate limit key", key)?;
-        let until = until.map(|until| check_time(Some(until))).transpose()?;
-        let request = PauseRateLimitRequest { key: key.to_owned(), paused_until: until.map(Into::into) };
-        retry(when_temporary, || {
+        let until = check_time(Some(until))?;
+        let request = PauseRateLimitRequest { key: key.to_owned(), paused_until: Some(until.into()) };
+        let response = retry(when_temporary, || {
             let (request, connection) = (request.clone(), self.connection());
             async move {
                 let response = connection.workflows().pause_rate_limit(request).await;
                 response.map_err(|status| connection.call_error("pausing a rate limit", status))
             }
-        })
-        .await?;
-        Ok(())
+        });
+        let paused_until = response.await?.into_inner().paused_until;
+        Ok(paused_until.and_then(|at| at.try_into().ok()).unwrap_or(until))
     }
 }
 

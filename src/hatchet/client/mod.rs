@@ -39,7 +39,7 @@
 //! Each module uses only modules to the right of it:
 //!
 //! ```text
-//!  call, events, later ──▶ trigger ──▶ runs ──▶ stream ──▶ handle (Client) ──▶ watcher, rest ──▶ transport
+//!  call, events, later ──▶ trigger ──▶ runs ──▶ stream ──▶ handle (Client) ──▶ watcher ──▶ rest ──▶ transport
 //! ```
 
 mod call;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::ClientError;
 use crate::hatchet::{
-    task::Priority,
+    task::{Context, Priority, TRACEPARENT},
     transport::ErrorKind,
     wire::{check_object, has_nul},
 };
@@ -34,9 +34,25 @@ impl RunTemplate {
 
     /// Returns the input and the metadata as JSON objects.
     pub(super) fn payloads(&self) -> Result<(String, String), ClientError> {
-        let (input, metadata) = (self.input.clone(), Ok(Value::Object(self.metadata.clone()).to_string()));
-        Ok((object(&format!("input of {}", self.task), input)?, object("metadata", metadata)?))
+        let input = object(&format!("input of {}", self.task), self.input.clone())?;
+        Ok((input, metadata_json(self.metadata.clone())?))
     }
+}
+
+/// Returns the metadata of a run or event as a JSON object, with the trace context of the calling body.
+pub(super) fn metadata_json(mut metadata: Map<String, Value>) -> Result<String, ClientError> {
+    if let Some(trace) = missing_traceparent(&metadata) {
+        metadata.insert(TRACEPARENT.to_owned(), trace.into());
+    }
+    object("metadata", Ok(Value::Object(metadata).to_string()))
+}
+
+/// The trace context of the attempt whose body makes the call, if any, unless the caller's metadata has one.
+pub(super) fn missing_traceparent(metadata: &Map<String, Value>) -> Option<String> {
+    if metadata.contains_key(TRACEPARENT) {
+        return None;
+    }
+    Context::with_current(|ctx| ctx.traceparent().map(str::to_owned)).flatten()
 }
 
 /// Checks the JSON of a field: an engine stores only objects.
@@ -61,7 +77,7 @@ pub(super) fn invalid(message: String) -> ClientError {
 /// Checks a time that an engine stores.
 pub(super) fn check_time(at: Option<SystemTime>) -> Result<SystemTime, ClientError> {
     let at = at.filter(|at| at.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since <= MAX_TIME));
-    at.ok_or_else(|| invalid("invalid time of a schedule: use a time from 1970 to 9999".to_owned()))
+    at.ok_or_else(|| invalid("invalid time: use a time from 1970 to 9999".to_owned()))
 }
 
 #[cfg(test)]

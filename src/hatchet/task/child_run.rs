@@ -20,7 +20,8 @@ impl Context {
     /// Runs a task as a child of this attempt, and waits for its output.
     ///
     /// The child is made once, however often this task is retried; see [`ChildRun::key`]. It inherits the run's additional
-    /// metadata, and is cancelled if this run is cancelled. From a blocking or CPU body, wait with [`Context::block_on`].
+    /// metadata. If this run is cancelled, the worker cancels the children that the current attempt has started. From a
+    /// blocking or CPU body, wait with [`Context::block_on`].
     ///
     /// ```
     /// use hatchet_quickstart::prelude::*;

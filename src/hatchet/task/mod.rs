@@ -74,7 +74,7 @@ pub use stub::Stub;
 pub(in crate::hatchet) use typed::Body as TypedBody;
 pub use typed::Task;
 pub use validate::InvalidTask;
-pub(in crate::hatchet) use validate::is_name;
+pub(in crate::hatchet) use validate::{CRON_RULE, is_cron, is_name};
 pub(in crate::hatchet) use workflow::{Action, ConditionKind, RegisteredFlow, RegisteredFlowTask, Role, validate_all};
 pub use workflow::{
     Condition, ErasedWorkflow, Event, Flow, Handle, Hook, OrGroup, Parents, TaskFailure, WithParents, Workflow, event,

@@ -15,6 +15,8 @@ const MIN_DURATION: Duration = Duration::from_millis(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
 const CEL_RULE: &str = "use a CEL expression whose result is a string";
 const NAME_RULE: &str = "use letters, digits, `.`, `-` and `_` only";
+pub(in crate::hatchet) const CRON_RULE: &str =
+    "use five fields, six with seconds first, or a descriptor such as @daily";
 /// Limit of 32-bit numbers on the wire.
 const NUMBER_RULE: &str = "1 to 2147483647";
 
@@ -160,21 +162,28 @@ impl Subject {
         }
         for cron in &options.crons {
             if !is_cron(cron) {
-                return self.invalid("cron", cron, "use five fields, six with seconds first, or a name such as @daily");
+                return self.invalid("cron", cron, CRON_RULE);
             }
         }
         options.cron_input.iter().try_for_each(|json| self.check_json("cron input", json))
     }
 }
 
-/// Whether the number of fields is that of a cron expression. The engine checks the fields.
-fn is_cron(text: &str) -> bool {
-    let mut fields = text.split_whitespace().peekable();
-    let _zone = fields.next_if(|field| field.starts_with("TZ=") || field.starts_with("CRON_TZ="));
-    match fields.peek() {
-        Some(name) if name.starts_with('@') => fields.count() == 1,
-        _ => matches!(fields.count(), 5 | 6),
-    }
+/// Whether a text has the form of a cron expression. The engine checks the values of the fields when a workflow is
+/// registered. Over REST a real engine accepts any text and ignores a cron that it cannot parse.
+pub(in crate::hatchet) fn is_cron(text: &str) -> bool {
+    const DESCRIPTORS: [&str; 7] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+    let text = text.trim();
+    let text = match text.strip_prefix("TZ=").or_else(|| text.strip_prefix("CRON_TZ=")) {
+        Some(zoned) => zoned.split_once(' ').map_or("", |(_, fields)| fields.trim()),
+        None => text,
+    };
+    let is_field = |field: &str| {
+        field.chars().all(|c| c.is_ascii_alphanumeric() || "*,-/?".contains(c))
+            && field.starts_with(|c| c != '-' && c != '/')
+    };
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    DESCRIPTORS.contains(&text) || (matches!(fields.len(), 5 | 6) && fields.iter().all(|field| is_field(field)))
 }
 
 fn shorten(text: &str) -> String {
@@ -273,5 +282,15 @@ mod tests {
             .slots(2_147_483_647);
         assert_eq!(task.erase().validate(), Ok(()));
         assert_eq!(named("t").backoff(1000.0, Duration::from_secs(1)).erase().validate(), Ok(()));
+    }
+
+    #[test]
+    fn malformed_cron_expression_is_recognized() {
+        for valid in ["0 3 * * *", "*/5 1-5 ? JAN,DEC MON", "0 0 3 * * *", "@daily", "TZ=Europe/Berlin 0 3 * * *"] {
+            assert!(is_cron(valid), "{valid}");
+        }
+        for invalid in ["", "0 3 * *", "0 3 * * * * *", "nightly", "@every 1h", "TZ=UTC", "a; b c d e", "0 3 * * -1"] {
+            assert!(!is_cron(invalid), "{invalid}");
+        }
     }
 }

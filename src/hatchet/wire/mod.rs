@@ -35,7 +35,7 @@ pub(crate) use duration::parse_go_duration;
 pub use duration::{BadDuration, format_duration, parse_duration};
 pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, CronId, EventId, FilterId, RunId, ScheduleId, TenantId, TriggerId, WorkerId, WorkflowId};
-pub use payload::{BadPayload, check_object, has_nul};
+pub use payload::{BadPayload, check_object, has_nul, is_skipped};
 pub use readable_duration::readable_duration;
 pub(crate) use readable_duration::readable_seconds;
 pub use status::RunStatus;

@@ -1,5 +1,6 @@
 //! Checks of JSON payloads before they are sent to an engine.
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// A payload that a Hatchet engine would refuse or silently replace by `null`.
@@ -43,6 +44,18 @@ pub fn check_object(json: &str) -> Result<(), BadPayload> {
         _ => return Err(BadPayload::NotAnObject("number")),
     }
     if has_nul(json) { Err(BadPayload::Nul) } else { Ok(()) }
+}
+
+/// Whether the output of a task, as JSON, is that of a skipped task: `{"skipped": true}`. A task can also report such an
+/// output itself.
+pub fn is_skipped(output: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Output {
+        skipped: bool,
+    }
+
+    // Avoids parsing most outputs.
+    output.contains("\"skipped\"") && serde_json::from_str(output).is_ok_and(|output: Output| output.skipped)
 }
 
 #[cfg(test)]

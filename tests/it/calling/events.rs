@@ -1,13 +1,17 @@
 //! Events that start runs.
 
+use std::time::Duration;
+
 use hatchet_quickstart::{
     hatchet::{
         client::{ErrorKind, EventFilter, NewEvent},
+        task::event,
         wire::proto::v1::CreateWorkflowVersionRequest,
     },
     prelude::*,
 };
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::{Json, Library, json_object, within};
 use crate::support::{RawWorker, eventually};
@@ -51,6 +55,54 @@ async fn pushed_event_starts_run_with_its_options() {
     assert_eq!(listed.len(), 1);
     assert!(rest.events(&EventFilter::default().key(&key).scope("us")).await.unwrap().is_empty());
     worker.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn namespace_prefixes_the_keys_of_events_triggers_and_conditions() {
+    let library = Library::start().await;
+    let namespace = library.target.name("Team");
+    let (inside, outside) = (library.target.client_in(&namespace), &library.client);
+    let prefix = inside.config().namespace.clone();
+    assert_eq!(prefix, format!("{}_", namespace.to_lowercase()));
+    let stub = Stub::<Json, Json>::new("flow").output_of("second");
+    let (seen, mut inputs) = mpsc::unbounded_channel();
+    let flow = stub.workflow(|flow| {
+        let first = flow.task("first", move |input: Json, _| {
+            let _ = seen.send(input["n"].clone());
+            async { Ok(input) }
+        });
+        flow.parents(&first).task("second", |_, first, _| async move { Ok(first) }).wait_for(event("go"))
+    });
+    let worker = Worker::new(&inside).name("worker").grace(Duration::ZERO).register(flow.on_event("start:*"));
+    let mut worker = worker.start().unwrap();
+    within("the worker listens", worker.listening()).await.unwrap();
+
+    let payload = |n: u32| json_object(json!({ "n": n }));
+    // A key without the prefix starts nothing.
+    within("the event is accepted", outside.push_event("start:1", &payload(1))).await.unwrap();
+    let with_prefix = within("the event is accepted", inside.push_event("start:2", &payload(2))).await.unwrap();
+    assert_eq!(within("a run starts", inputs.recv()).await, Some(json!(2)));
+    within("the event is accepted", outside.push_event(&format!("{prefix}start:3"), &payload(3))).await.unwrap();
+    assert_eq!(within("a run starts", inputs.recv()).await, Some(json!(3)));
+
+    let rest = inside.rest().unwrap();
+    let stored = eventually("the event is listed with its run", async || {
+        let stored = rest.event(with_prefix.id).await.ok()?;
+        (!stored.triggered_runs.is_empty()).then_some(stored)
+    });
+    let stored = stored.await;
+    assert_eq!(stored.key, format!("{prefix}start:2"));
+    let run: RunRef<Json> = inside.run_ref(stored.triggered_runs[0].workflow_run_id.parse().unwrap());
+    for _ in 0..3 {
+        outside.push_event("go", &payload(0)).await.unwrap();
+    }
+    eventually("the event meets the condition", async || {
+        inside.push_event("go", &payload(4)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        run.details().await.unwrap().done.then_some(())
+    })
+    .await;
+    within("the worker stops", worker.stop()).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Lists, details and changes of runs, workflows and filters.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hatchet_quickstart::{
     hatchet::{
         client::{ErrorKind, PausedRuns, RunFilter},
-        task::Window,
+        task::{RateLimit, Window},
         wire::RunStatus,
     },
     prelude::*,
@@ -81,10 +81,6 @@ async fn workflows_are_listed_and_found_by_name() {
 #[tokio::test]
 async fn workflow_is_paused_resumed_and_deleted() {
     let library = Library::start().await;
-    if library.target.is_embedded() {
-        println!("skipped: the embedded engine does not pause workflows");
-        return;
-    }
     let workflow = library.target.workflow("paused").await;
     let (rest, id) = (library.client.rest().unwrap(), workflow.workflow_id.parse().unwrap());
     let paused = rest.pause_workflow(id, Duration::from_secs(3_600), PausedRuns::Queue).await;
@@ -94,8 +90,10 @@ async fn workflow_is_paused_resumed_and_deleted() {
             rest.resume_workflow(id).await.unwrap();
             assert!(!rest.workflow(id).await.unwrap().is_paused);
         }
-        // An engine before 0.105.2 ignores or refuses the field.
-        Err(error) => assert_eq!(error.kind(), ErrorKind::Invalid, "{error}"),
+        // An engine before 0.105.2 refuses the field.
+        Err(error) => {
+            assert!(!library.target.is_embedded() && error.kind() == ErrorKind::Invalid, "{error}");
+        }
     }
     rest.delete_workflow(id).await.unwrap();
     assert!(rest.workflow_by_name(&workflow.name).await.unwrap().is_none());
@@ -115,13 +113,9 @@ async fn filter_is_created_changed_and_deleted() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(field), "{error}");
     }
-    if library.target.is_embedded() {
-        println!("skipped: the embedded engine has no filters");
-        return;
-    }
     let filter = rest.create_filter(id, "eu", "input.total > payload.minimum", &payload).await.unwrap();
     assert_eq!((filter.scope.as_str(), &filter.payload), ("eu", &payload));
-    let filter_id = filter.metadata.id.parse().unwrap();
+    let filter_id = filter.id().unwrap();
     assert_eq!(rest.filters(Some(id)).await.unwrap().len(), 1);
     let changed = rest.update_filter(filter_id, "us", "true", &Json::new()).await.unwrap();
     assert_eq!((changed.scope.as_str(), changed.expression.as_str()), ("us", "true"));
@@ -133,18 +127,64 @@ async fn filter_is_created_changed_and_deleted() {
 #[tokio::test]
 async fn queue_metrics_and_rate_limits_are_read() {
     let library = Library::start().await;
-    if library.target.is_embedded() {
-        println!("skipped: the embedded engine has neither");
-        return;
-    }
     let rest = library.client.rest().unwrap();
-    rest.queue_lengths().await.unwrap();
-    assert!(rest.task_stats().await.unwrap().is_object());
+    // Without a worker, the run stays in its queue.
+    let workflow = library.target.workflow("queued").await;
+    let run = library.client.run_no_wait(&Stub::<Json, Json>::from_name(&*workflow.name), &Json::new()).await.unwrap();
+    eventually("the run is counted", async || {
+        let (queues, stats) = (rest.queue_lengths().await.unwrap(), rest.task_stats().await.unwrap());
+        (queues.get(&workflow.action) == Some(&1) && stats[&workflow.name]["queued"]["total"] == 1).then_some(())
+    })
+    .await;
+    run.cancel().await.unwrap();
     let key = library.target.name("api");
     library.client.put_rate_limit(&key, 7, Window::Minute).await.unwrap();
     let limits = rest.rate_limits().await.unwrap();
     let limit = limits.iter().find(|limit| limit.key == key).unwrap();
     assert_eq!(limit.limit_value, 7);
+}
+
+#[tokio::test]
+async fn paused_rate_limit_delays_runs() {
+    let mut library = Library::start().await;
+    let key = library.target.name("api");
+    library.client.put_rate_limit(&key, 7, Window::Second).await.unwrap();
+    let stub = library.stub("limited");
+    library.work([stub.task(|input: Json, _| async { Ok(input) }).rate_limit(RateLimit::of(key.as_str()))]).await;
+    let client = &library.client;
+    let start = Instant::now();
+    let unknown = client.pause_rate_limit(&library.target.name("unknown"), SystemTime::now()).await.unwrap_err();
+    if unknown.kind() == ErrorKind::Unsupported && !library.target.is_embedded() {
+        println!("skipped: the engine is older than the call");
+    } else {
+        assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
+        let until = SystemTime::now() + Duration::from_secs(2);
+        client.pause_rate_limit(&key, until).await.unwrap();
+        within("the run ends", client.run(&stub, &Json::new())).await.unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(1_900), "{:?}", start.elapsed());
+    }
+    library.stop().await;
+}
+
+#[tokio::test]
+async fn pause_of_rate_limit_is_never_shortened() {
+    let library = Library::start().await;
+    let (client, key) = (&library.client, library.target.name("paused"));
+    client.put_rate_limit(&key, 1, Window::Minute).await.unwrap();
+    let pause = async |key: &str, seconds: u64| {
+        client.pause_rate_limit(key, SystemTime::now() + Duration::from_secs(seconds)).await
+    };
+    match pause(&key, 60).await {
+        Ok(until) => {
+            // Engines round to milliseconds.
+            assert!(pause(&key, 1).await.unwrap() + Duration::from_secs(1) >= until);
+            assert_eq!(pause(&library.target.name("unknown"), 1).await.unwrap_err().kind(), ErrorKind::NotFound);
+        }
+        // An engine before 0.114 lacks the call.
+        Err(error) => {
+            assert!(!library.target.is_embedded() && error.kind() == ErrorKind::Unsupported, "{error}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -155,8 +195,8 @@ async fn invalid_rate_limit_is_refused_with_the_field() {
     for (error, field) in [
         (client.put_rate_limit("", 1, Window::Second).await.unwrap_err(), "invalid rate limit key"),
         (client.put_rate_limit("k", u32::MAX, Window::Second).await.unwrap_err(), "invalid rate limit units"),
-        (client.pause_rate_limit("", None).await.unwrap_err(), "invalid rate limit key"),
-        (client.pause_rate_limit("k", Some(distant)).await.unwrap_err(), "invalid time"),
+        (client.pause_rate_limit("", distant).await.unwrap_err(), "invalid rate limit key"),
+        (client.pause_rate_limit("k", distant).await.unwrap_err(), "invalid time"),
     ] {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(field), "{error}");

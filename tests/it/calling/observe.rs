@@ -1,16 +1,20 @@
 //! Log lines of `tracing` events, the trace context, and the hooks of a worker.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use hatchet_quickstart::{
     hatchet::{
         client::ErrorKind,
-        task::{AttemptOutcome, LogLayer},
+        task::{AttemptOutcome, ErasedWorkflow, LogLayer},
         worker::Worker,
     },
     prelude::*,
 };
 use serde_json::json;
+use tokio::sync::mpsc;
 use tracing::instrument::WithSubscriber as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -59,9 +63,47 @@ async fn tracing_events_reach_the_log_with_fields_and_attempt() {
     library.stop().await;
 }
 
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const OTHER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trace_context_reaches_events_schedules_and_crons_of_a_body() {
+    let mut library = Library::start().await;
+    let (parent, later) = (library.stub("parent"), library.stub("later"));
+    let key = library.target.name("traced");
+    let (client, to, event) = (library.client.clone(), later.clone(), key.clone());
+    let parent_task = parent.task(move |input: Json, _| {
+        let (client, later, key) = (client.clone(), to.clone(), event.clone());
+        async move {
+            client.push_event(&key, &input).await?;
+            client.schedule(&later, &input).after(Duration::ZERO).await?;
+            client.schedule(&later, &input).after(Duration::ZERO).metadata("traceparent", OTHER).await?;
+            let cron = client.cron(&later, "yearly", "@yearly", &input).await?;
+            let stored = cron.get().await?;
+            cron.delete().await?;
+            Ok(json_object(json!({ "cron": stored.additional_metadata["traceparent"] })))
+        }
+    });
+    let (sender, mut traces) = mpsc::unbounded_channel();
+    let later_task = later.task(move |_: Json, ctx: Context| {
+        let _ = sender.send(ctx.traceparent().map(str::to_owned));
+        async { Ok(Json::new()) }
+    });
+    library.work([ErasedWorkflow::from(parent_task), later_task.on_event(&key).into()]).await;
+    let call = library.client.run(&parent, &Json::new()).metadata("traceparent", TRACE);
+    let output = within("the parent ends", call).await.unwrap();
+    assert_eq!(output, json_object(json!({ "cron": TRACE })));
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(within("a run starts", traces.recv()).await.unwrap().unwrap());
+    }
+    seen.sort();
+    assert_eq!(seen, [TRACE, TRACE, OTHER]);
+    library.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trace_context_reaches_children_and_runs_of_a_body() {
-    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut library = Library::start().await;
     let (parent, child) = (library.stub("parent"), library.stub("child"));
     let (client, to) = (library.client.clone(), child.clone());

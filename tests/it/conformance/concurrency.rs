@@ -149,7 +149,7 @@ async fn queue_depth_strategies_keep_a_single_waiting_run() {
 #[tokio::test]
 async fn tenant_scoped_rule_limits_several_workflows() {
     let target = Target::start().await;
-    if !target.deviates(Deviation::HasNewerConcurrencyRules) {
+    if target.lacks(Deviation::HasNewerConcurrencyRules) {
         return;
     }
     let name = target.name("shared");

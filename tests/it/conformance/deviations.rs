@@ -40,7 +40,7 @@ pub enum Deviation {
     ReleasedSlotIsFreeImmediately,
     /// The call that counts the workers of a workflow works; a real engine returns 500, as it no longer supports it.
     WorkersOfWorkflowAreCounted,
-    /// A rate limit can be paused, as in real engines from v0.111; earlier ones do not have the call.
+    /// A rate limit can be paused, as in real engines from v0.114; earlier ones do not have the call.
     RateLimitsCanBePaused,
     /// The strategies that limit the waiting runs, shared rules and limits by expression are supported, as in real engines
     /// from v0.106.3; earlier ones reject the strategies and ignore the rest.
@@ -83,6 +83,16 @@ impl Target {
     /// Returns whether the engine under test has this deviation.
     pub fn deviates(&self, _: Deviation) -> bool {
         self.is_embedded()
+    }
+
+    /// Returns whether the engine under test lacks this deviation, so that a test of it has no subject. Prints the reason
+    /// for the skip.
+    pub fn lacks(&self, deviation: Deviation) -> bool {
+        let lacks = !self.deviates(deviation);
+        if lacks {
+            println!("skipped: a real engine lacks the deviation {deviation:?}");
+        }
+        lacks
     }
 }
 

@@ -98,6 +98,39 @@ async fn task_starts_after_its_parents_with_their_outputs() {
 }
 
 #[tokio::test]
+async fn assignment_has_the_outputs_of_all_completed_tasks() {
+    let target = Target::for_failures().await;
+    let tasks: &[(&str, &[&str])] = &[("a", &[]), ("other", &[]), ("b", &["a"]), ("c", &["b"])];
+    let mut definition = dag(&target, "all-outputs", tasks, None);
+    definition.tasks[1].retries = 1;
+    let (workflow, mut worker) = worker(&target, &definition).await;
+    let run = target.trigger(&workflow, json!({})).await;
+    let roots = next_two(&mut worker).await;
+    assert_eq!((&payload(&roots["a"])["parents"], &payload(&roots["other"])["parents"]), (&json!({}), &json!({})));
+    worker.complete(&roots["a"], r#"{"v":1}"#).await;
+    let second = worker.next_start().await;
+    assert_eq!((second.task_name.as_str(), &payload(&second)["parents"]), ("b", &json!({"a": {"v": 1}})));
+    worker.fail(&roots["other"], "no").await;
+    let retried = worker.next_start().await;
+    assert_eq!((retried.task_name.as_str(), retried.retry_count), ("other", 1));
+    assert_eq!(payload(&retried)["parents"], json!({"a": {"v": 1}}), "also of a task without parents");
+    worker.complete(&retried, r#"{"v":2}"#).await;
+    let is_completed = |details: &GetRunDetailsResponse| details.status() == RunStatus::Completed;
+    target.details_until(&retried.task_run_external_id, "the task has completed", is_completed).await;
+    worker.complete(&second, r#"{"v":3}"#).await;
+    let third = worker.next_start().await;
+    let all = json!({"a": {"v": 1}, "b": {"v": 3}, "other": {"v": 2}});
+    assert_eq!((third.task_name.as_str(), &payload(&third)["parents"]), ("c", &all));
+    worker.complete(&third, "{}").await;
+    target.done(&run).await;
+    let path = format!("/api/v1/stable/workflow-runs/{run}");
+    let shown = target.rest.get_until(&path, "REST shows the end", |b| b["run"]["status"] == "COMPLETED").await;
+    let shown = shown["tasks"].as_array().unwrap().iter().find(|task| task["actionId"] == json!(third.action_id));
+    assert_eq!(shown.unwrap()["input"]["parents"], json!({"b": {"v": 3}}), "REST shows the parents only");
+    worker.close().await;
+}
+
+#[tokio::test]
 async fn completed_task_of_open_run_is_listed() {
     let target = Target::start().await;
     let definition = dag(&target, "half-done", &[("a", &[]), ("b", &["a"])], None);

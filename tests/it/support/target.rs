@@ -152,12 +152,18 @@ impl Target {
 
     /// Creates this project's client for the engine.
     pub fn client(&self) -> Client {
+        self.client_in("")
+    }
+
+    /// Creates this project's client for the engine, with a namespace.
+    pub fn client_in(&self, namespace: &str) -> Client {
         let tls = self.endpoint.uri().scheme_str() == Some("https");
         let sources = Sources::from_pairs([
             ("HATCHET_CLIENT_TOKEN", self.token.as_str()),
             ("HATCHET_CLIENT_HOST_PORT", self.endpoint.uri().authority().unwrap().as_str()),
             ("HATCHET_CLIENT_SERVER_URL", self.rest.base()),
             ("HATCHET_CLIENT_TLS_STRATEGY", if tls { "tls" } else { "none" }),
+            ("HATCHET_CLIENT_NAMESPACE", namespace),
         ]);
         Client::new(ClientConfig::from_sources(&sources).unwrap()).unwrap()
     }

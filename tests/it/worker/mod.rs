@@ -4,6 +4,7 @@
 mod bodies;
 mod calls;
 mod capacity;
+mod declaration;
 mod drain;
 mod fixture;
 mod health;

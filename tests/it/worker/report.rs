@@ -131,6 +131,30 @@ async fn temporarily_refused_outcome_is_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retry_delay_of_an_error_is_reported() {
+    let fake = Fake::start().await;
+    let delay = Duration::from_micros(1_500);
+    let limited = Stub::new("limited").task(move |_: Json, _| async move {
+        Err::<Json, _>(TaskError::retry_after("the API is at its limit", delay))
+    });
+    let failing = Stub::new("failing").task(|_: Json, _| async { Err::<Json, _>(TaskError::new("no")) });
+    let _worker = worker(&fake, [limited, failing]).await;
+    for (task, expected) in [("limited", Some(2)), ("failing", None)] {
+        let run = fake.assign(task, "{}").await;
+        let Finished::Failed { may_retry: true, .. } = fake.finished(run).await else {
+            panic!("not a retryable failure")
+        };
+        let delay = fake.script(|script| {
+            script.reports.iter().find_map(|report| match report {
+                Report::Event(event) if is_end(report, &run.to_string()) => Some(event.retry_after_ms),
+                _ => None,
+            })
+        });
+        assert_eq!(delay, Some(expected), "{task}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permanently_refused_outcome_does_not_block_the_next() {
     let fake = Fake::start().await;
     let _worker = worker(&fake, [echo()]).await;

@@ -6,16 +6,18 @@ use std::{
     time::Duration,
 };
 
+use axum::{Json, Router, routing::get};
 use futures_util::StreamExt as _;
 use hatchet_quickstart::hatchet::{
-    client::{Client, ClientError, ErrorKind, RunOutcome},
+    client::{Client, ClientConfig, ClientError, ErrorKind, RunOutcome},
     wire::{
         RunId, RunStatus,
         proto::{WorkflowRunEvent, v1},
     },
 };
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
 use super::within;
@@ -289,6 +291,29 @@ async fn run_missing_after_it_was_found_is_lost() {
         assert_eq!(error.kind(), ErrorKind::RunLost);
         assert!(error.to_string().contains("which it knew before"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn run_that_is_only_listed_is_awaited_until_it_is_found() {
+    let fake = Fake::start().await;
+    let listed = || async { Json(json!({ "run": { "status": "QUEUED", "input": {"n": 1} }, "tasks": [] })) };
+    let app = Router::new().route("/api/v1/stable/workflow-runs/{run}", get(listed));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server_url = Some(format!("http://{}", listener.local_addr().unwrap()));
+    let _serving = AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, app).await }));
+    let client = Client::new(ClientConfig { server_url, ..fake.config() }).unwrap();
+    let run = client.run_ref::<Value>(RunId::random());
+    let waiting = tokio::spawn({
+        let run = run.clone();
+        async move { run.outcome().await }
+    });
+    let details = within("the run is listed", run.details()).await.unwrap();
+    assert_eq!((details.status, details.done, details.input.as_str()), (RunStatus::Queued, false, r#"{"n":1}"#));
+    // An unknown id would be refused now.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!waiting.is_finished());
+    fake.script(|script| script.set_run(&run.id().to_string(), v1::RunStatus::Completed, Some("{}")));
+    assert_eq!(result(waiting).await.status, RunStatus::Completed);
 }
 
 #[tokio::test]

@@ -66,6 +66,30 @@ async fn task_waits_for_a_time_after_its_parents() {
 }
 
 #[tokio::test]
+async fn run_whose_first_tasks_all_wait_is_awaited() {
+    let target = Target::start().await;
+    // A real engine does not find the run by gRPC during that time, which is longer than NOT_FOUND is tolerated for.
+    let pause = Duration::from_secs(if target.is_embedded() { 2 } else { 16 });
+    let stub = Stub::<N, N>::from_name(target.name("late")).output_of("second");
+    let flow = stub.workflow(|flow| {
+        let first = flow.task("first", |input, _| async move { Ok(input) }).wait_for(sleep(pause));
+        flow.parents(&first).task("second", |_, first, _| async move { Ok(first) })
+    });
+    let rig = Rig::start(target, vec![flow.into()]).await;
+    let run = rig.client.run_no_wait(&stub, &N { n: 1 }).await.unwrap();
+    let given = rig.target.client().run_ref::<serde_json::Value>(run.id());
+    let (status, result, outcome) = tokio::join!(
+        within_timeout("the run is listed", run.status()),
+        within_timeout("the run ends", run.result()),
+        within_timeout("the run ends", given.outcome()),
+    );
+    assert_eq!(status.unwrap(), RunStatus::Queued);
+    assert_eq!(result.unwrap(), N { n: 1 });
+    assert_eq!(outcome.unwrap().status, RunStatus::Completed);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn task_waits_for_all_groups_and_a_matching_event() {
     let target = Target::start().await;
     let stub = Stub::<N, N>::from_name(target.name("events")).output_of("after");

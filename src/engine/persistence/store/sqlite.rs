@@ -11,9 +11,18 @@ use uuid::Uuid;
 use super::error::{OpenError, WriteError};
 use crate::engine::persistence::row::{Row, RowChange, RowKey, StoredRow, Table};
 
-/// The format of the file. It changes when files of earlier versions can no longer be read; a new field of a record
-/// does not change it.
-const FORMAT: i64 = 1;
+/// The format of the file. It is raised when files of earlier versions can no longer be read, and when earlier versions
+/// would take rows of this version for damage. A new field of a record that earlier versions may ignore does not change
+/// it.
+///
+/// | format | change |
+/// |---|---|
+/// | 1 | |
+/// | 2 | definitions with conditions, concurrency, rate limits and filters, which earlier versions refuse; held tasks; the tables that are not [in all files](Table::is_in_all_files) |
+const FORMAT: i64 = 2;
+
+/// The oldest format that this version reads. An older file gets the current format when it is opened.
+const OLDEST_FORMAT: i64 = 1;
 
 /// SQLite's application id, which identifies files of this engine: "Htch".
 const APPLICATION: i64 = 0x4874_6368;
@@ -57,7 +66,7 @@ impl Database {
         let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         match (application, format) {
-            (APPLICATION, FORMAT) => {}
+            (APPLICATION, OLDEST_FORMAT..=FORMAT) => {}
             (0, 0) if tables == 0 => return Err(OpenError::Damaged("it has no tables".into())),
             (APPLICATION, found) if found > FORMAT => return Err(OpenError::Newer { found, known: FORMAT }),
             _ => return Err(OpenError::Damaged("it is another program's database".into())),
@@ -80,6 +89,7 @@ impl Database {
         for table in Table::ALL.into_iter().filter(|table| !table.is_in_all_files()) {
             self.connection.execute_batch(&create_table(table))?;
         }
+        self.connection.pragma_update(None, "user_version", FORMAT)?;
         self.connection.execute("REPLACE INTO owner VALUES (1, ?)", (self.owner.as_bytes(),))?;
         self.connection.execute_batch("COMMIT")?;
         Ok(self)

@@ -46,12 +46,16 @@ fn file_of_earlier_version_gets_the_added_tables() {
     for table in Table::ALL.into_iter().filter(|table| !table.is_in_all_files()) {
         file.execute_batch(&format!("DROP TABLE {}", table.name())).unwrap();
     }
+    file.execute_batch("PRAGMA user_version = 1").unwrap();
     drop(file);
     assert_eq!(numbers(&path), [1]);
     let row = Row { head: vec![1], texts: [None, None] };
     let added = RowChange::Put(Table::Filters, RowKey::Bytes(vec![7; 16]), row);
     Database::open(&path).unwrap().claim().unwrap().write(&[added]).unwrap();
     assert_eq!(numbers(&path).len(), 2);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let format: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(format, 2, "an earlier version must not take the new rows for damage");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::hatchet::wire::RunId;
 /// The priority of retried and replayed tasks, above all priorities of runs, as in a real engine.
 const RETRIED: i32 = 4;
 
-/// The place of a member in its group: high priority first, then the older one.
+/// The order of a member in its group: high priority first, then the older one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     priority: Reverse<i32>,
@@ -190,8 +190,8 @@ mod tests {
         (admitted, cancelled)
     }
 
-    /// Members 1 to 4 of equal priority enter a group of two: those admitted and those cancelled by each.
-    fn four(strategy: LimitStrategy) -> Vec<(Vec<RunId>, Vec<RunId>)> {
+    /// Members 1 to 5 of equal priority enter a group of two: those admitted and those cancelled by each.
+    fn five(strategy: LimitStrategy) -> Vec<(Vec<RunId>, Vec<RunId>)> {
         let mut group = Group::new(strategy);
         (1..=5).map(|seq| enter(&mut group, seq, 1, 0, 2)).collect()
     }
@@ -200,7 +200,7 @@ mod tests {
     fn each_strategy_admits_and_cancels_as_declared() {
         let first = [(vec![id(1)], vec![]), (vec![id(2)], vec![])];
         let expect = |strategy, rest: [(Vec<RunId>, Vec<RunId>); 3]| {
-            assert_eq!(four(strategy), [&first[..], &rest[..]].concat(), "{strategy:?}");
+            assert_eq!(five(strategy), [&first[..], &rest[..]].concat(), "{strategy:?}");
         };
         expect(LimitStrategy::GroupRoundRobin, [(vec![], vec![]), (vec![], vec![]), (vec![], vec![])]);
         expect(LimitStrategy::CancelNewest, [3, 4, 5].map(|n| (vec![], vec![id(n)])));

@@ -1,16 +1,16 @@
-//! Concurrency groups: at most so many of the members of a group run at a time.
+//! Concurrency groups: each limits how many of its members run at a time.
 //!
 //! A rule of a workflow or task evaluates to a key, and a group is the set of the members with one key of one rule. A
 //! member is a task, or a whole run for the rules of a workflow of several tasks. It is either admitted or it waits:
 //!
 //! ```text
 //!  task without blockers ──► group 1 ──► group 2 ──► … ──► queue ──► worker
-//!                            waits here until it is admitted; holds its place in all groups
+//!                            waits here until it is admitted; stays a member of all groups
 //!                            until its attempt ends, across retries without a delay
 //! ```
 //!
-//! A waiting task hangs at its group and nowhere else: it is in no queue, and only a change of its group wakes it. A
-//! change costs O(log n) for n members of this group, whatever the numbers of groups and of queued tasks.
+//! A waiting task is in its group and in no queue, and only a change of its group wakes it. A change costs O(log n) for n
+//! members of this group, independent of the numbers of groups and of queued tasks.
 //!
 //! As in a real engine:
 //!
@@ -71,9 +71,6 @@ impl Concurrency {
     }
 
     fn group(&mut self, key: &GroupKey, strategy: LimitStrategy) -> &mut Group {
-        if !self.groups.contains_key(key) {
-            self.groups.insert(key.clone(), Group::new(strategy));
-        }
         let group = self.groups.entry(key.clone()).or_insert_with(|| Group::new(strategy));
         group.strategy = strategy;
         group

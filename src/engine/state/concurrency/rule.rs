@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::state::expression::{TaskExpression, Variables};
 
-/// What happens to members beyond the limit of a group.
+/// The treatment of members beyond the limit of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitStrategy {
     /// They wait.

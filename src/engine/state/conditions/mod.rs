@@ -13,7 +13,7 @@
 //! - A task has a timer exactly while a sleep is open, and is in the index of events exactly while it is ON WAITS.
 //! - Tasks without conditions have no entry.
 //!
-//! [`Conditions`] decides, as pure functions of what is met. The operations of the state apply the decisions.
+//! [`Conditions`] decides, by pure functions of the met conditions. The operations of the state apply the decisions.
 
 mod rules;
 

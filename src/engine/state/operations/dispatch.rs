@@ -30,7 +30,7 @@ impl State {
             if let Some(task) = self.pending.finished_tasks.pop_front() {
                 self.task_finished(task, now);
             } else if let Some(group) = self.pending.changed_groups.pop_front() {
-                self.settle_group(&group, now);
+                self.decide_group(&group, now);
             } else {
                 break;
             }

@@ -81,7 +81,10 @@ impl State {
         self.timers.cancel(task.timer.take());
         match task.phase {
             Phase::Queued(position) => {
-                self.scheduler.remove(task.queue.take().unwrap_or(queue), position);
+                let queue = task.queue.take().unwrap_or(queue);
+                if self.scheduler.remove(queue, position) {
+                    self.rate_limits.stop_waiting(queue, &mut self.timers);
+                }
                 None
             }
             Phase::Running(running) => {

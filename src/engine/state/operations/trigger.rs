@@ -146,7 +146,7 @@ impl State {
             origin,
             created: now.display,
             limits,
-            groups_held: 0,
+            admitted_groups: 0,
             is_in_groups: false,
             desired_worker: desired.worker,
             sticky_worker: None,

@@ -1,9 +1,9 @@
-//! Rate limits: at most so many units of a key in each window of time.
+//! Rate limits: each limits the units of a key that are taken in a window of time.
 //!
 //! A task takes its units when it is assigned, so that no unit is used by a task that has no worker yet. Tasks that need
 //! the same units are in a [lane](super::scheduler) of their own. If a key has too few units for the head of a lane, the
 //! lane is suspended and waits at the key until it is refilled, changed or no longer paused.
-//! The cost is that of one lane, whatever the numbers of keys and of queued tasks.
+//! The cost is that of one lane, independent of the numbers of keys and of queued tasks.
 //!
 //! A window begins with the refill at the end of the one before, or with the creation of the key. As in a real engine, a
 //! refill replaces the remaining units. A task that needs more units than the limit waits until the limit is raised, and a
@@ -14,7 +14,7 @@ mod rule;
 pub(crate) use self::rule::{RateDemand, RateRule, RateTarget};
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -42,9 +42,18 @@ pub(crate) enum Window {
 }
 
 impl Window {
-    /// All windows by the numbers of the protocol.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Second, Self::Minute, Self::Hour, Self::Day, Self::Week, Self::Month, Self::Year];
+    /// All windows by the numbers of the protocol, which are also those of stored windows.
+    const ALL: [Self; 7] = [Self::Second, Self::Minute, Self::Hour, Self::Day, Self::Week, Self::Month, Self::Year];
+
+    /// The number in the protocol.
+    pub(crate) fn number(self) -> u32 {
+        Self::ALL.iter().zip(0..).find(|(known, _)| **known == self).map_or(0, |(_, number)| number)
+    }
+
+    /// The window with this number in the protocol.
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
 
     /// The length. A month has 30 days, a year 365.
     pub(crate) fn length(self) -> Duration {
@@ -140,8 +149,8 @@ impl Exceeded {
 /// The lanes that wait at a key.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// In the order of their suspension.
-    lanes: VecDeque<QueueId>,
+    /// By their numbers, in the order of their suspension.
+    lanes: BTreeMap<u64, QueueId>,
     timer: Option<TimerKey>,
 }
 
@@ -149,7 +158,11 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct RateLimits {
     pub(super) limits: Tracked<HashMap<Arc<str>, RateLimit>>,
+    /// The waiting lanes of each key that has some.
     waiting: HashMap<Arc<str>, Waiting>,
+    /// The key and the number of each waiting lane.
+    waiting_at: HashMap<QueueId, (Arc<str>, u64)>,
+    last_waiting: u64,
 }
 
 impl RateLimits {
@@ -217,10 +230,13 @@ impl RateLimits {
         Ok(())
     }
 
-    /// Lets a lane wait at a key.
+    /// Lets a lane wait at a key. A lane waits at one key at a time.
     pub(crate) fn wait(&mut self, exceeded: &Exceeded, lane: QueueId, timers: &mut MonotonicTimers) {
+        self.stop_waiting(lane, timers);
+        self.last_waiting += 1;
+        self.waiting_at.insert(lane, (exceeded.key.clone(), self.last_waiting));
         let waiting = self.waiting.entry(exceeded.key.clone()).or_default();
-        waiting.lanes.push_back(lane);
+        waiting.lanes.insert(self.last_waiting, lane);
         if let Some(at) = exceeded.at
             && waiting.timer.is_none_or(|(armed, _)| at < armed)
         {
@@ -229,16 +245,37 @@ impl RateLimits {
         }
     }
 
-    /// Removes and returns the lanes that wait at a key.
-    pub(crate) fn wake(&mut self, key: &str, timers: &mut MonotonicTimers) -> VecDeque<QueueId> {
+    /// Ends the wait of a lane that no longer exists. A key without waiting lanes has no timer.
+    pub(crate) fn stop_waiting(&mut self, lane: QueueId, timers: &mut MonotonicTimers) {
+        let Some((key, number)) = self.waiting_at.remove(&lane) else { return };
+        let Some(waiting) = self.waiting.get_mut(&key) else { return };
+        waiting.lanes.remove(&number);
+        if waiting.lanes.is_empty() {
+            timers.cancel(waiting.timer.take());
+            self.waiting.remove(&key);
+        }
+    }
+
+    /// Removes and returns the lanes that wait at a key, in the order of their suspension.
+    pub(crate) fn wake(&mut self, key: &str, timers: &mut MonotonicTimers) -> Vec<QueueId> {
         let waiting = self.waiting.remove(key).unwrap_or_default();
         timers.cancel(waiting.timer);
-        waiting.lanes
+        let lanes: Vec<QueueId> = waiting.lanes.into_values().collect();
+        for lane in &lanes {
+            self.waiting_at.remove(lane);
+        }
+        lanes
     }
 
     /// Restores a stored limit.
     pub(crate) fn restore(&mut self, key: Arc<str>, limit: RateLimit) {
         self.limits.restore(key, limit);
+    }
+
+    /// Numbers of keys with waiting lanes, and of these lanes.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.waiting.len(), self.waiting_at.len())
     }
 
     /// Number of timers of waiting lanes.

@@ -6,18 +6,8 @@ use crate::{
         attempt::{AttemptEvent, Stage},
         workflows::Version,
     },
-    hatchet::wire::RunId,
+    hatchet::wire::{RunId, is_skipped},
 };
-
-/// Whether an output is that of a skipped task. As in a real engine, a task can also report such an output itself.
-pub(crate) fn is_skipped(output: &str) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Output {
-        skipped: bool,
-    }
-    // Avoids parsing most outputs.
-    output.contains("\"skipped\"") && serde_json::from_str(output).is_ok_and(|output: Output| output.skipped)
-}
 
 impl Runs {
     /// The stage of a task of a run, by its index.

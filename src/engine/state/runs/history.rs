@@ -47,7 +47,7 @@ pub(crate) enum HistoryEventKind {
     /// The schedule timeout has elapsed.
     ScheduleTimedOut,
     Cancelled,
-    /// Cancelled because its concurrency group had no place for it.
+    /// Cancelled by the strategy of its concurrency group.
     Displaced,
     /// The worker was lost, and the next attempt follows.
     Reassigned,

@@ -17,7 +17,6 @@ mod run;
 mod task;
 
 pub(crate) use self::{
-    dependencies::is_skipped,
     filter::RunFilter,
     history::{HistoryEvent, HistoryEventKind, TaskHistory},
     reorder_buffer::{Released, ReorderBuffer},

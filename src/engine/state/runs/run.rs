@@ -39,7 +39,7 @@ pub(crate) struct Run {
     /// The limits of the run; `None` for a workflow without limits.
     pub(crate) limits: Option<Arc<RunLimits>>,
     /// Number of concurrency groups of the workflow that have admitted the run.
-    pub(crate) groups_held: usize,
+    pub(crate) admitted_groups: usize,
     /// Whether the run has entered the concurrency groups of its workflow, admitted or not.
     pub(crate) is_in_groups: bool,
     /// The worker that the trigger desires, for a sticky workflow.

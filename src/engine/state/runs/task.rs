@@ -45,7 +45,7 @@ pub(crate) struct Task {
     /// The queue of a queued task, if it is known to differ from that of its declaration.
     pub(crate) queue: Option<QueueId>,
     /// Number of concurrency groups of the task that have admitted its current attempt.
-    pub(crate) groups_held: usize,
+    pub(crate) admitted_groups: usize,
     /// Present once the current attempt has streamed a numbered chunk.
     pub(crate) chunks: Option<Box<ReorderBuffer>>,
     pub(crate) history: TaskHistory,
@@ -105,7 +105,7 @@ impl Task {
             finished: None,
             finish_seq: 0,
             queue: None,
-            groups_held: 0,
+            admitted_groups: 0,
             chunks: None,
             history: TaskHistory::default(),
             children: Vec::new(),

@@ -25,7 +25,8 @@
 //!
 //! Cost: a change of a queue's head takes O(p log n) for the p pools that serve its action. The search for the next
 //! task of a worker, or for a worker of a task, takes O(c + log n) for the c resource classes with waiting tasks. The
-//! number n of queued tasks, queues or workers affects both only by its logarithm.
+//! number n of queued tasks, queues or workers affects both only by its logarithm. The exception is a class with rules for
+//! the choice of a worker: the search for its worker ranks all workers with enough free units.
 
 mod pool;
 mod queue;
@@ -70,7 +71,7 @@ struct FairnessGroup {
 pub(crate) struct Scheduler {
     queues: Vec<TaskQueue>,
     queue_ids: HashMap<QueueKey, QueueId>,
-    /// Places of removed lanes in `queues`.
+    /// Indexes of removed lanes in `queues`.
     free_queues: Vec<QueueId>,
     queues_by_action: HashMap<Arc<str>, BTreeSet<QueueId>>,
     groups: Vec<FairnessGroup>,
@@ -78,7 +79,7 @@ pub(crate) struct Scheduler {
     /// Classes with the numbers of their queues.
     classes: Vec<(ResourceClass, usize)>,
     class_ids: HashMap<ResourceClass, ClassId>,
-    /// Places of removed classes in `classes`.
+    /// Indexes of removed classes in `classes`.
     free_classes: Vec<ClassId>,
     pools: BTreeMap<PoolId, WorkerPool>,
     pool_ids: HashMap<Arc<[Arc<str>]>, PoolId>,
@@ -176,7 +177,7 @@ impl Scheduler {
         }
     }
 
-    /// A queue. The place of a removed lane has an empty queue, or a newer lane.
+    /// A queue. The index of a removed lane has an empty queue, or a newer lane.
     pub(crate) fn queue(&self, id: QueueId) -> &TaskQueue {
         &self.queues[id.0]
     }
@@ -195,13 +196,15 @@ impl Scheduler {
         self.change(id, |queue| queue.insert(position, task));
     }
 
-    /// Removes a task, and a lane with its last task.
-    pub(crate) fn remove(&mut self, id: QueueId, position: QueuePosition) {
+    /// Removes a task, and a lane with its last task. Returns whether a lane was removed.
+    pub(crate) fn remove(&mut self, id: QueueId, position: QueuePosition) -> bool {
         self.change(id, |queue| queue.remove(position));
         let queue = &self.queues[id.0];
-        if queue.is_lane && queue.is_empty() {
+        let is_unused_lane = queue.is_lane && queue.is_empty();
+        if is_unused_lane {
             self.remove_lane(id);
         }
+        is_unused_lane
     }
 
     /// Withdraws the tasks of a queue until [`resume`](Self::resume): a rate limit has too few units for the head.
@@ -278,6 +281,12 @@ impl Scheduler {
     #[cfg(test)]
     pub(super) fn lanes(&self) -> usize {
         self.queue_ids.values().filter(|id| self.queues[id.0].is_lane).count()
+    }
+
+    /// Number of queues that wait for units of a rate limit.
+    #[cfg(test)]
+    pub(super) fn suspended(&self) -> usize {
+        self.queue_ids.values().filter(|id| self.queues[id.0].is_suspended).count()
     }
 
     #[cfg(test)]

@@ -41,7 +41,7 @@ impl QueuePosition {
 /// Units of each rate limit that a task takes, in the order of its rules.
 pub(crate) type RateDemands = Arc<[(Arc<str>, i64)]>;
 
-/// What distinguishes a queue from the others.
+/// Identifies a queue: tasks with equal keys share a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct QueueKey {
     pub(super) group: GroupId,
@@ -50,7 +50,7 @@ pub(super) struct QueueKey {
     pub(super) rates: Option<RateDemands>,
 }
 
-/// What an attempt needs of its worker.
+/// The requirements of an attempt for its worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ResourceClass {
     pub(crate) requirements: SlotRequirements,

@@ -45,28 +45,20 @@ pub(super) fn from_record(record: LimitsRecord) -> Arc<RunLimits> {
 }
 
 fn rate_to_record(rate: &RateDemand) -> RateDemandRecord {
-    let window = rate.limit.map_or(0, |(_, window)| window_number(window));
+    let window = rate.limit.map_or(0, |(_, window)| window.number());
     let limit = rate.limit.map(|(limit, _)| limit);
     RateDemandRecord { key: rate.key.to_string(), units: rate.units, limit, window }
 }
 
 fn rate_from_record(record: RateDemandRecord) -> RateDemand {
-    let window = window(record.window).unwrap_or_default();
+    let window = Window::from_number(record.window).unwrap_or_default();
     RateDemand { key: record.key.into(), units: record.units, limit: record.limit.map(|limit| (limit, window)) }
-}
-
-fn window_number(window: Window) -> u32 {
-    Window::ALL.iter().zip(0..).find(|(known, _)| **known == window).map_or(0, |(_, number)| number)
-}
-
-fn window(number: u32) -> Option<Window> {
-    Window::ALL.get(usize::try_from(number).ok()?).copied()
 }
 
 pub(super) fn rate_limit_to_record(limit: &RateLimit, now: ClockReading) -> RateLimitRecord {
     RateLimitRecord {
         limit: limit.limit,
-        window: window_number(limit.window),
+        window: limit.window.number(),
         value: limit.value,
         refilled: limit.refilled.0,
         next_refill: now.wall_time_of(limit.next_refill).0,
@@ -75,7 +67,8 @@ pub(super) fn rate_limit_to_record(limit: &RateLimit, now: ClockReading) -> Rate
 }
 
 pub(super) fn rate_limit_from_record(record: &RateLimitRecord, now: ClockReading) -> Result<RateLimit, Damaged> {
-    let window = window(record.window).ok_or_else(|| Damaged(format!("unknown window {}", record.window)))?;
+    let window =
+        Window::from_number(record.window).ok_or_else(|| Damaged(format!("unknown window {}", record.window)))?;
     let left = Timestamp(record.next_refill).since(now.wall).min(window.length());
     Ok(RateLimit {
         limit: record.limit,

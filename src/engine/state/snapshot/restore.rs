@@ -202,7 +202,7 @@ impl Restore {
     /// Returns the restored state, which tracks changes from now on. Due timers fire at the next tick.
     pub(crate) fn finish(self) -> Result<State, Damaged> {
         let Self { mut state, now, runs, mut conditions, obsolete_schedules, .. } = self;
-        let mut lost = runs.finish(&mut state, now)?;
+        let mut lost = runs.finish(&mut state)?;
         // Tasks that wait for the same event start in the order of their creation.
         conditions.sort_by_key(|record| record.task.and_then(|id| Some(state.runs.task(id.uuid().into())?.seq)));
         for record in conditions {

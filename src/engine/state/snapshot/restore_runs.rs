@@ -79,7 +79,7 @@ impl RestoredRuns {
             finished: None,
             idempotency_key: record.claim.map(Arc::from),
             limits: record.limits.map(limits::from_record),
-            groups_held: record.groups_held as usize,
+            admitted_groups: record.admitted_groups as usize,
             is_in_groups: record.is_in_groups,
             desired_worker: record.desired_worker.map(|id| id.uuid().into()),
             sticky_worker: record.sticky_worker.map(|id| id.uuid().into()),
@@ -120,12 +120,12 @@ impl RestoredRuns {
             started: record.started.map(Timestamp),
             finished: record.finished.map(Timestamp),
             finish_seq: record.finish_seq,
-            groups_held: record.groups_held as usize,
+            admitted_groups: record.admitted_groups as usize,
             history: record.history.take().map(TaskHistory::from_record).unwrap_or_default(),
             ..Task::new(run_id, row.number, spec)
         };
         self.restore_phase(state, now, id, &mut task, &record, row.texts[0])?;
-        if task.groups_held > 0 || matches!(task.phase, Phase::Held) {
+        if task.admitted_groups > 0 || matches!(task.phase, Phase::Held) {
             self.in_groups.push(id);
         }
         state.scheduler.restore_turn(queue, record.assignment);
@@ -222,7 +222,7 @@ impl RestoredRuns {
 
     /// Inserts all runs, counts the blockers of waiting tasks, and fills the concurrency groups and the queues. Returns the
     /// tasks that have lost their worker, by their assignment.
-    pub(super) fn finish(self, state: &mut State, now: ClockReading) -> Result<BTreeMap<u64, RunId>, Damaged> {
+    pub(super) fn finish(self, state: &mut State) -> Result<BTreeMap<u64, RunId>, Damaged> {
         let Self { runs, waiting, queued, in_groups, lost, .. } = self;
         let runs_in_groups: Vec<RunId> = runs.iter().filter(|(_, run)| run.is_in_groups).map(|(id, _)| *id).collect();
         state.runs.restore(runs);
@@ -233,7 +233,7 @@ impl RestoredRuns {
             state.restore_waiting(id)?;
         }
         for id in queued {
-            state.restore_queued(id, now)?;
+            state.restore_queued(id)?;
         }
         Ok(lost)
     }
@@ -251,9 +251,9 @@ impl State {
         Ok(())
     }
 
-    fn restore_queued(&mut self, id: RunId, now: ClockReading) -> Result<(), Damaged> {
+    fn restore_queued(&mut self, id: RunId) -> Result<(), Damaged> {
         let missing = || Damaged(format!("task {id} has no run"));
-        let queue = self.queue_of(id, now).ok_or_else(missing)?;
+        let queue = self.queue_of(id).ok_or_else(missing)?;
         let Some(task) = self.runs.task_mut_untracked(id) else { return Ok(()) };
         if let Phase::Queued(position) = task.phase {
             task.queue = Some(queue);

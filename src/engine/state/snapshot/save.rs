@@ -145,7 +145,7 @@ fn run_row(id: &RunId, run: &Run) -> Row {
         filter: filter.and_then(|filter| Id::of(filter.id)),
         filter_payload: filter.map(|filter| filter.payload.to_string()),
         limits: run.limits.as_deref().map(limits::to_record),
-        groups_held: u32::try_from(run.groups_held).unwrap_or(u32::MAX),
+        admitted_groups: u32::try_from(run.admitted_groups).unwrap_or(u32::MAX),
         is_in_groups: run.is_in_groups,
         desired_worker: run.desired_worker.and_then(|id| Id::of(id.uuid())),
         sticky_worker: run.sticky_worker.and_then(|id| Id::of(id.uuid())),
@@ -168,7 +168,7 @@ fn task_row(id: &RunId, task: &Task, now: ClockReading) -> Row {
         finish_seq: task.finish_seq,
         until: task.timer.map_or(0, |(at, _)| now.wall_time_of(at).0),
         history: Some(task.history.to_record()),
-        groups_held: u32::try_from(task.groups_held).unwrap_or(u32::MAX),
+        admitted_groups: u32::try_from(task.admitted_groups).unwrap_or(u32::MAX),
         ..TaskRecord::default()
     };
     let (stage, text) = match &task.phase {

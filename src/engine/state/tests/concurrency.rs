@@ -41,7 +41,7 @@ fn three(world: &mut World) -> [RunId; 3] {
 }
 
 #[test]
-fn members_beyond_the_limit_wait_for_a_place() {
+fn members_beyond_the_limit_wait_for_admission() {
     let mut world = world(1, GroupRoundRobin);
     let runs = three(&mut world);
     let other = world.trigger_key("t", "y");
@@ -56,7 +56,7 @@ fn members_beyond_the_limit_wait_for_a_place() {
 }
 
 #[test]
-fn strategy_decides_who_is_cancelled() {
+fn strategy_selects_the_cancelled_members() {
     for (strategy, expected) in [
         (CancelInProgress, [Cancelled, Cancelled, Running]),
         (CancelNewest, [Running, Cancelled, Cancelled]),
@@ -76,7 +76,7 @@ fn strategy_decides_who_is_cancelled() {
 }
 
 #[test]
-fn retry_keeps_its_place_and_back_off_gives_it_up() {
+fn retry_stays_in_group_and_back_off_leaves_it() {
     for (delay, expected) in [(false, [Running, Queued]), (true, [Queued, Running])] {
         let mut world = World::new();
         world.declare("t", |t| {
@@ -105,14 +105,14 @@ fn retried_member_is_not_replaced_by_a_newer_one() {
 }
 
 #[test]
-fn task_holds_its_places_in_a_chain_of_groups() {
+fn task_stays_in_a_chain_of_groups() {
     let mut world = World::new();
     world.declare("t", |t| t.concurrency = vec![rule("input.k", 1, GroupRoundRobin), rule("'z'", 1, GroupRoundRobin)]);
     world.worker(&["t"], 100);
     let runs = ["x", "y", "y"].map(|key| world.trigger_key("t", key));
     assert_eq!(world.all(&runs), [Running, Queued, Queued]);
     // The second run waits in the second group, so the third waits in the first.
-    assert_eq!(runs.map(|run| world.state.task(run).unwrap().groups_held), [2, 1, 0]);
+    assert_eq!(runs.map(|run| world.state.task(run).unwrap().admitted_groups), [2, 1, 0]);
     world.complete(runs[0], 0);
     assert_eq!(world.all(&runs), [Completed, Running, Queued]);
     world.complete(runs[1], 0);
@@ -129,9 +129,9 @@ fn run_of_several_tasks_is_one_member() {
     let runs = ["x", "x"].map(|key| world.trigger_key("dag", key));
     assert_eq!(world.statuses(runs[1]).0, Queued);
     world.complete(world.task_at(runs[0], 0), 0);
-    assert_eq!(world.all(&runs), [Running, Queued], "between its tasks, the run keeps its place");
+    assert_eq!(world.all(&runs), [Running, Queued], "between its tasks, the run stays admitted");
     world.report(world.task_at(runs[0], 1), 0, failed("boom", false));
-    assert_eq!(world.all(&runs), [Running, Running], "the on-failure task needs no place");
+    assert_eq!(world.all(&runs), [Running, Running], "the on-failure task needs no admission");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn task_fails_with_the_error_of_its_key() {
 }
 
 #[test]
-fn schedule_timeout_ends_a_wait_for_a_place() {
+fn schedule_timeout_ends_wait_for_admission() {
     let mut world = World::new();
     world.declare("t", |t| {
         t.schedule_timeout = Duration::from_secs(5);
@@ -197,6 +197,26 @@ fn schedule_timeout_ends_a_wait_for_a_place() {
     world.seconds(6);
     assert_eq!(world.all(&runs), [Running, Cancelled, Cancelled]);
     assert!(world.state.task(runs[2]).unwrap().history.last() == Some(HistoryEventKind::ScheduleTimedOut));
+}
+
+#[test]
+fn held_on_failure_task_is_admitted_after_a_restart() {
+    let (mut world, mut store) = tracked_world();
+    let concurrency = vec![rule("'rescue'", 1, GroupRoundRobin)];
+    let rescue = TaskDefinition { on_failure: true, concurrency, ..World::task("rescue", &[]) };
+    let rules = vec![rule("input.k", 1, GroupRoundRobin)];
+    world.declare_all("dag", vec![World::task("a", &[]), rescue], |d| d.concurrency = rules);
+    world.worker(&["dag"], 100);
+    let runs = ["x", "y"].map(|key| world.trigger_key("dag", key));
+    for run in runs {
+        world.report(world.task_at(run, 0), 0, failed("boom", false));
+    }
+    let rescues = runs.map(|run| world.task_at(run, 1));
+    assert_eq!(rescues.map(|task| world.status(task).0), [Running, Queued]);
+    world.restart(&mut store);
+    world.worker(&["dag"], 100);
+    world.complete(rescues[0], 0);
+    assert_eq!(world.status(rescues[1]).0, Running);
 }
 
 #[test]

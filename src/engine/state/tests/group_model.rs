@@ -11,14 +11,14 @@ use crate::engine::state::{
 /// Numbers of admitted and of waiting members by group.
 type Counts = BTreeMap<GroupKey, (usize, usize)>;
 
-/// Checks that each task holds the places that its phase needs, that the groups have exactly these members, that no group
+/// Checks that each task is in the groups that its phase needs, that the groups have exactly these members, that no group
 /// has more admitted members than its limit, and that none waits while there is room.
 pub(super) fn check(state: &State) {
     let mut expected = Counts::new();
     for (id, run) in state.runs.by_age() {
         let Some(limits) = &run.limits else { continue };
         let on_failure = run.version.definition.on_failure();
-        let is_admitted = run.groups_held >= limits.workflow.len();
+        let is_admitted = run.admitted_groups >= limits.workflow.len();
         let mut open = false;
         for task in run.tasks.iter().map(|task| state.task(*task).unwrap()) {
             let of_run = Some(task.spec) != on_failure;
@@ -27,12 +27,12 @@ pub(super) fn check(state: &State) {
             check_task(task, groups.len(), !of_run || is_admitted);
             let waits = matches!(task.phase, Phase::Held) && (!of_run || is_admitted);
             let scope = |at| Scope::Task { version: run.version.order, task: task.spec, at };
-            count(&mut expected, groups, task.groups_held, waits, scope);
+            count(&mut expected, groups, task.admitted_groups, waits, scope);
         }
-        assert!(open || !run.is_in_groups, "{id} has ended and holds places");
+        assert!(open || !run.is_in_groups, "{id} has ended and is in groups");
         if run.is_in_groups {
             let scope = |at| Scope::Workflow { version: run.version.order, at };
-            count(&mut expected, &limits.workflow, run.groups_held, !is_admitted, scope);
+            count(&mut expected, &limits.workflow, run.admitted_groups, !is_admitted, scope);
         }
         check_run(run, is_admitted, state);
     }
@@ -55,11 +55,11 @@ pub(super) fn check(state: &State) {
 fn check_task(task: &Task, groups: usize, is_run_admitted: bool) {
     match task.phase {
         Phase::Queued(_) | Phase::Running(_) => {
-            assert!(is_run_admitted && task.groups_held == groups, "queued without a place in its groups");
+            assert!(is_run_admitted && task.admitted_groups == groups, "queued without admission to its groups");
         }
-        Phase::Held => assert!(!is_run_admitted || task.groups_held < groups, "held without a reason"),
+        Phase::Held => assert!(!is_run_admitted || task.admitted_groups < groups, "held without a reason"),
         Phase::Waiting(_) | Phase::BackOff | Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => {
-            assert_eq!(task.groups_held, 0, "holds places that it does not need");
+            assert_eq!(task.admitted_groups, 0, "in groups that it does not need");
         }
     }
 }

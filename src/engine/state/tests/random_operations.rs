@@ -6,13 +6,15 @@ use proptest::prelude::*;
 
 use super::conditions::{event, parent, sleep};
 use super::*;
-use crate::engine::state::{
-    Phase,
-    conditions::{ConditionAction, ConditionStage, Conditions, Decision, ParentEnd, WaitKind},
-    placement::Sticky,
-    rate_limits::Window,
-    runs::is_skipped,
-    slots,
+use crate::{
+    engine::state::{
+        Phase,
+        conditions::{ConditionAction, ConditionStage, Conditions, Decision, ParentEnd, WaitKind},
+        placement::Sticky,
+        rate_limits::Window,
+        slots,
+    },
+    hatchet::wire::is_skipped,
 };
 
 #[derive(Debug, Clone)]
@@ -447,6 +449,8 @@ impl Random {
             open + gaps + state.conditions.open_timers() + state.workers().count() + state.rate_limits.timers(),
             "one timer for each open task, gap, sleeping task, worker and rate limit with waiting tasks"
         );
+        let suspended = state.scheduler.suspended();
+        assert_eq!(state.rate_limits.waiting().1, suspended, "a lane waits at a key exactly while it is suspended");
         let is_due = state.next_deadline().wait(now).is_some_and(|wait| wait.is_zero());
         assert!(!is_due || !time_passed, "no due timer is left");
 

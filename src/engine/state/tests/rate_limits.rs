@@ -192,6 +192,22 @@ fn lane_is_removed_with_its_last_task() {
         world.event(|state, now| state.cancel(run, now));
     }
     assert_eq!(world.state.scheduler.lanes(), 0);
+    assert_eq!(world.state.rate_limits.waiting(), (0, 0), "no key refers to the removed lane");
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn restart_keeps_a_changed_limit() {
+    let (mut world, mut store) = tracked_world();
+    world.declare("t", |t| {
+        t.rate_limits = vec![RateRule { limit: Some((computed("int(input.k)"), Window::Hour)), ..fixed("key", 1) }];
+    });
+    for key in ["5", "9"] {
+        world.trigger_key("t", key);
+    }
+    world.put_rate_limit("key", 20, Window::Hour);
+    world.restart(&mut store);
+    assert_eq!(world.state.rate_limit("key").unwrap().limit, 20);
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Definition {
             || rates.into_iter().any(RateRule::uses_run_id)
     }
 
-    /// What an attempt of a task needs of its worker, unless its run adds needs of its own.
+    /// The requirements of a task for its worker, to which a run may add its own.
     pub(crate) fn class(&self, task: &TaskDefinition) -> ResourceClass {
         let placement = Placement::new(self.sticky, None, task.labels.clone());
         ResourceClass { requirements: task.requirements.clone(), placement: placement.map(Arc::new) }

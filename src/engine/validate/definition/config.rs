@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::task::MAX_BACKOFF_SECONDS;
 use crate::hatchet::wire::{
     Declaration,
     proto::v1::{
@@ -14,9 +15,6 @@ use crate::hatchet::wire::{
         WorkerLabelComparator,
     },
 };
-
-/// Longest back-off of a task that declares a factor and no limit, in seconds.
-const MAX_BACKOFF_SECONDS: i32 = 86_400;
 
 /// The `workflowConfig` of a declaration.
 pub(crate) fn workflow_config(declaration: &Declaration) -> Value {

@@ -52,5 +52,5 @@ fn validate_rule(at: &str, declared: &CreateTaskRateLimit) -> Result<RateRule, I
 
 /// A window by its number in the protocol.
 pub(crate) fn parse_window(number: i32) -> Option<Window> {
-    Window::ALL.get(usize::try_from(number).ok()?).copied()
+    Window::from_number(u32::try_from(number).ok()?)
 }

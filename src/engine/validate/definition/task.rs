@@ -19,8 +19,8 @@ use crate::{
     hatchet::wire::{ActionId, SLOT_TYPE, excerpt, format_duration, parse_duration, proto::v1},
 };
 
-/// Longest back-off of a task that declares a factor and no limit: one day, as in a real engine.
-const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
+/// Longest back-off, and that of a task that declares a factor and no limit: one day in seconds, as in a real engine.
+pub(super) const MAX_BACKOFF_SECONDS: i32 = 86_400;
 
 /// A task without its parents. `at` names its position in the definition, for errors.
 pub(super) fn validate_task(at: &str, task: &v1::CreateTaskOpts, timings: &Timings) -> Result<TaskDefinition, Invalid> {
@@ -82,11 +82,10 @@ fn validate_backoff(at: &str, task: &v1::CreateTaskOpts) -> Result<Option<BackOf
         let reason = format!("{factor} is not between 1 and 1000");
         return Err(Invalid::definition(&format!("{at}.RetryBackoffFactor"), &reason));
     }
-    let max = match task.backoff_max_seconds {
-        None => MAX_BACKOFF,
-        Some(seconds @ 1..=86_400) => Duration::from_secs(u64::from(seconds.unsigned_abs())),
-        Some(other) => {
-            let reason = format!("{other} is not between 1 and 86400");
+    let max = match task.backoff_max_seconds.unwrap_or(MAX_BACKOFF_SECONDS) {
+        seconds @ 1..=MAX_BACKOFF_SECONDS => Duration::from_secs(u64::from(seconds.unsigned_abs())),
+        other => {
+            let reason = format!("{other} is not between 1 and {MAX_BACKOFF_SECONDS}");
             return Err(Invalid::definition(&format!("{at}.RetryBackoffMaxSeconds"), &reason));
         }
     };

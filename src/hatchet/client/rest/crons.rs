@@ -150,6 +150,13 @@ impl RestClient {
     }
 }
 
+impl Cron {
+    /// The cron's id, if it is a UUID.
+    pub fn id(&self) -> Option<CronId> {
+        self.metadata.id.parse().ok()
+    }
+}
+
 impl Row for Cron {
     fn id(&self) -> &str {
         &self.metadata.id

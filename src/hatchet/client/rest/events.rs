@@ -8,6 +8,7 @@ use tonic::codegen::http::Method;
 
 use super::{
     RestClient,
+    http::rfc3339,
     list::{Pages, ResourceMetadata, Row, null_is_default},
 };
 use crate::hatchet::{transport::ClientError, wire::EventId};
@@ -73,13 +74,13 @@ impl EventFilter {
 
     /// Selects events that were pushed after this time.
     pub fn since(mut self, time: SystemTime) -> Self {
-        self.query.push(("since", prost_types::Timestamp::from(time).to_string()));
+        self.query.push(("since", rfc3339(time)));
         self
     }
 
     /// Selects events that were pushed before this time.
     pub fn until(mut self, time: SystemTime) -> Self {
-        self.query.push(("until", prost_types::Timestamp::from(time).to_string()));
+        self.query.push(("until", rfc3339(time)));
         self
     }
 
@@ -112,6 +113,13 @@ impl RestClient {
 
     fn events_path(&self) -> String {
         format!("/api/v1/stable/tenants/{}/events", self.tenant())
+    }
+}
+
+impl StoredEvent {
+    /// The event's id, if it is a UUID.
+    pub fn id(&self) -> Option<EventId> {
+        self.metadata.id.parse().ok()
     }
 }
 

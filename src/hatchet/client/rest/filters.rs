@@ -112,6 +112,13 @@ fn filter_body(scope: &str, expression: &str, payload: &impl Serialize) -> Resul
     Ok(json!({ "scope": scope, "expression": expression, "payload": payload }))
 }
 
+impl Filter {
+    /// The filter's id, if it is a UUID.
+    pub fn id(&self) -> Option<FilterId> {
+        self.metadata.id.parse().ok()
+    }
+}
+
 impl Row for Filter {
     fn id(&self) -> &str {
         &self.metadata.id

@@ -1,5 +1,7 @@
 //! HTTP requests to the REST API, and their errors.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -105,6 +107,11 @@ fn request(
         }
     };
     request.body(Full::new(body))
+}
+
+/// Formats a time for the API, in RFC 3339.
+pub(super) fn rfc3339(time: SystemTime) -> String {
+    prost_types::Timestamp::from(time).to_string()
 }
 
 /// Encodes a text as one segment of a path.

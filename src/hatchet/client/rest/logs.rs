@@ -8,6 +8,7 @@ use tonic::codegen::http::Method;
 
 use super::{
     RestClient,
+    http::rfc3339,
     list::{Rows, null_is_default},
 };
 use crate::hatchet::{transport::ClientError, wire::RunId};
@@ -58,7 +59,7 @@ impl RestClient {
         let (mut lines, mut since) = (Vec::new(), since);
         loop {
             let mut query = vec![("limit", PAGE_SIZE.to_string()), ("order_by_direction", "ASC".to_owned())];
-            query.extend(since.map(|since| ("since", prost_types::Timestamp::from(since).to_string())));
+            query.extend(since.map(|since| ("since", rfc3339(since))));
             let Rows { rows } = self.call(Method::GET, &path, &query, None).await?;
             let (new, next) = split_page(rows, since);
             lines.extend(new);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tonic::codegen::http::Method;
 
-use super::{RestClient, list::null_is_default};
+use super::{RestClient, http::rfc3339, list::null_is_default};
 use crate::hatchet::{transport::ClientError, wire::RunStatus};
 
 impl RestClient {
@@ -26,7 +26,7 @@ impl RestClient {
         }
 
         let path = format!("/api/v1/stable/tenants/{}/task-metrics", self.tenant());
-        let query = [("since", prost_types::Timestamp::from(since).to_string())];
+        let query = [("since", rfc3339(since))];
         let counts: Vec<Count> = self.call(Method::GET, &path, &query, None).await?;
         Ok(counts.into_iter().filter_map(|row| Some((RunStatus::from_name(&row.status)?, row.count))).collect())
     }

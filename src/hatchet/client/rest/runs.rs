@@ -8,6 +8,7 @@ use tonic::codegen::http::Method;
 
 use super::{
     RestClient,
+    http::rfc3339,
     list::{Pages, Row, null_is_default},
 };
 use crate::hatchet::{
@@ -145,10 +146,6 @@ impl RunFilter {
         self.query.push(("triggering_event_external_id", id.to_string()));
         self
     }
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    prost_types::Timestamp::from(time).to_string()
 }
 
 impl RunPages {

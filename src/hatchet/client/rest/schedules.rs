@@ -8,6 +8,7 @@ use tonic::codegen::http::Method;
 
 use super::{
     RestClient,
+    http::rfc3339,
     list::{Pages, ResourceMetadata, Row, null_is_default},
 };
 use crate::hatchet::{
@@ -92,7 +93,7 @@ impl RestClient {
     /// [`ErrorKind::Invalid`](crate::hatchet::client::ErrorKind::Invalid) for a time before 1970 or after 9999.
     pub async fn reschedule(&self, id: ScheduleId, at: SystemTime) -> Result<ScheduledRun, ClientError> {
         let at = check_time(Some(at))?;
-        let body = json!({ "triggerAt": prost_types::Timestamp::from(at).to_string() });
+        let body = json!({ "triggerAt": rfc3339(at) });
         self.call(Method::PATCH, &format!("{}/{id}", self.schedules_path()), &[], Some(body)).await
     }
 
@@ -107,6 +108,13 @@ impl RestClient {
 
     fn schedules_path(&self) -> String {
         format!("/api/v1/tenants/{}/workflows/scheduled", self.tenant())
+    }
+}
+
+impl ScheduledRun {
+    /// The schedule's id, if it is a UUID.
+    pub fn id(&self) -> Option<ScheduleId> {
+        self.metadata.id.parse().ok()
     }
 }
 

@@ -76,6 +76,13 @@ impl RestClient {
     }
 }
 
+impl WorkerSummary {
+    /// The worker's id, if it is a UUID.
+    pub fn id(&self) -> Option<WorkerId> {
+        self.metadata.id.parse().ok()
+    }
+}
+
 impl Row for WorkerSummary {
     fn id(&self) -> &str {
         &self.metadata.id

@@ -38,7 +38,7 @@ pub struct WorkflowSummary {
 pub enum PausedRuns {
     /// They are queued until the workflow is resumed.
     Queue,
-    /// They are not started.
+    /// They are not started. The run of a schedule starts when the workflow is resumed.
     Drop,
 }
 
@@ -112,8 +112,8 @@ impl RestClient {
         Ok(version.input_json_schema)
     }
 
-    /// Pauses a workflow: its runs wait in the queue for up to `queue_ttl` and are then dropped. `runs` applies to the runs
-    /// of its schedules and crons. Requires an engine of version 0.105.2 or later.
+    /// Pauses a workflow: its queued runs get no worker, and are cancelled `queue_ttl` after their creation. `runs` applies
+    /// to the runs of its schedules and crons. Requires an engine of version 0.105.2 or later.
     ///
     /// # Errors
     ///

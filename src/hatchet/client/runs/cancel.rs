@@ -53,7 +53,7 @@ impl Client {
         let open: Vec<Option<RunId>> = stream::iter(queries).buffered(STATUS_QUERIES).try_collect().await?;
         let open: Vec<RunId> = open.into_iter().flatten().collect();
         if !open.is_empty() {
-            self.cancel_all(&open, &format!("cancelling {} runs", open.len())).await?;
+            self.cancel_all(&open, &format!("cancelling {}", number_of_runs(open.len()))).await?;
         }
         Ok(open)
     }
@@ -88,8 +88,8 @@ impl Client {
             let request = v1::ReplayTasksRequest { external_ids, filter: None };
             let connection = self.connection();
             let response = connection.admin().replay_tasks(request).await;
-            let response =
-                response.map_err(|status| connection.call_error(&format!("replaying {} runs", batch.len()), status))?;
+            let call = || format!("replaying {}", number_of_runs(batch.len()));
+            let response = response.map_err(|status| connection.call_error(&call(), status))?;
             replayed.extend(response.into_inner().replayed_tasks.iter().filter_map(|id| id.parse::<RunId>().ok()));
         }
         Ok(replayed)
@@ -122,4 +122,8 @@ impl Client {
         .await?;
         Ok(())
     }
+}
+
+fn number_of_runs(count: usize) -> String {
+    if count == 1 { "1 run".to_owned() } else { format!("{count} runs") }
 }

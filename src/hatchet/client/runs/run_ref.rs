@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 use crate::hatchet::{
     client::{
         Client, ClientError, ErrorKind, RunDetails, RunError, RunEvents, RunOutcome, StreamSelector,
-        watcher::{RunEvidence, fetch},
+        watcher::{LIST_AFTER, List, RunEvidence, fetch, listed},
     },
     transport::{Backoff, retry, when_temporary},
-    wire::{RunId, RunStatus, TriggerId, proto::v1},
+    wire::{RunId, RunStatus, TriggerId},
 };
 
 /// Bounds of the delay before a new run is requested again that the engine has not found.
@@ -123,6 +123,9 @@ impl<O> RunRef<O> {
 
     /// Returns the run's current state. Retries temporary failures.
     ///
+    /// A run of a workflow whose first tasks all wait for conditions has no tasks yet. A real engine then returns it only
+    /// over the REST API, which is asked 2 s after the first attempt.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] if the engine has not found the run for 10 s; for 2 s with an id from
@@ -131,22 +134,43 @@ impl<O> RunRef<O> {
         let started = Instant::now();
         let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
         loop {
-            match retry(when_temporary, || self.details_once()).await {
-                Err(error) if error.kind() == ErrorKind::NotFound && !self.evidence.was_seen() => {
-                    if let Some(error) = self.evidence.not_found_error(self.id, started.elapsed()) {
-                        return Err(error);
-                    }
-                    sleep(backoff.next_delay()).await;
-                }
+            let not_found = match retry(when_temporary, || self.details_once()).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => error,
                 result => return result,
+            };
+            let mut list_error = None;
+            if started.elapsed() >= LIST_AFTER || self.evidence.was_seen() {
+                match self.listed().await {
+                    Ok(Some(details)) => return Ok(details),
+                    Ok(None) => {}
+                    Err(error) => list_error = Some(error),
+                }
             }
+            if self.evidence.was_seen() {
+                return Err(not_found);
+            }
+            let list = list_error.as_ref().map_or(List::Missing, List::Failed);
+            if let Some(error) = self.evidence.not_found_error(self.id, started.elapsed(), list) {
+                return Err(error);
+            }
+            sleep(backoff.next_delay()).await;
         }
+    }
+
+    /// Returns the run from the list of the REST API; `None` if it is not listed, or without a REST API.
+    async fn listed(&self) -> Result<Option<RunDetails>, ClientError> {
+        let Some(rest) = self.client.rest() else { return Ok(None) };
+        let details = listed(rest, self.id).await?;
+        if details.is_some() {
+            self.evidence.mark_listed();
+        }
+        Ok(details)
     }
 
     /// [`RunRef::details`] in one attempt.
     pub(in crate::hatchet) async fn details_once(&self) -> Result<RunDetails, ClientError> {
         let details = fetch(self.client.connection(), self.id).await?;
-        self.evidence.mark_seen();
+        self.evidence.mark_found();
         Ok(details)
     }
 
@@ -154,9 +178,12 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::NotFound`] if the engine has not found the run for 10 s; for 2 s with an id from
-    ///   [`Client::run_ref`].
-    /// - [`ErrorKind::RunLost`] if the engine has found the run before, but no longer for 10 s.
+    /// - [`ErrorKind::NotFound`] if the engine has neither found nor listed the run for 10 s (30 s if the list, which is
+    ///   that of the REST API, cannot be read); for 2 s with an id from [`Client::run_ref`]. A run whose first tasks all
+    ///   wait for conditions is listed by a real engine and not found; without the address of the REST API, a wait for it
+    ///   fails.
+    /// - [`ErrorKind::RunLost`] if the engine has found or listed the run before, but no longer for 10 s (5 minutes if the
+    ///   list cannot be read, and the run was only listed before).
     /// - [`ErrorKind::Unreachable`], or the engine's own error, after 5 minutes without a useful response. A request of
     ///   the engine to slow down counts as a useful response.
     /// - [`ErrorKind::Unauthenticated`] as soon as the engine refuses the token.
@@ -182,12 +209,7 @@ impl<O> RunRef<O> {
     ///
     /// Returns the error of the call, which is not repeated: see [`ClientError::kind`].
     pub async fn replay(&self) -> Result<bool, ClientError> {
-        let connection = self.client.connection();
-        let request = v1::ReplayTasksRequest { external_ids: vec![self.id.to_string()], filter: None };
-        let response = connection.admin().replay_tasks(request).await;
-        let response =
-            response.map_err(|status| connection.call_error(&format!("replaying run {}", self.id), status))?;
-        Ok(!response.into_inner().replayed_tasks.is_empty())
+        Ok(!self.client.replay_many(&[self.id]).await?.is_empty())
     }
 }
 

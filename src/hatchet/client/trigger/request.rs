@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::hatchet::{
-    client::{Client, RunRef, TRIGGER_KEY, desired_label},
-    task::{Context, DesiredLabel, Priority, TRACEPARENT},
+    client::{Client, RunRef, TRIGGER_KEY, desired_label, template::missing_traceparent},
+    task::{DesiredLabel, Priority, TRACEPARENT},
     transport::{ClientError, ErrorKind},
     wire::{DEFAULT_MAX_MESSAGE, TriggerId, check_object, proto::v1},
 };
@@ -108,7 +108,7 @@ impl TriggerRequest {
             let rule = "use a key that is not empty";
             return Err(invalid(format!("invalid desired label {:?}: {rule}", label.key)));
         }
-        let trace = if options.additional_metadata.contains_key(TRACEPARENT) { None } else { current_traceparent() };
+        let trace = missing_traceparent(&options.additional_metadata);
         let metadata = MetadataWithIds { caller: &options.additional_metadata, trace, ids };
         let metadata = serde_json::to_string(&metadata)
             .map_err(|e| invalid(format!("invalid metadata: serialization failed: {e}")))?;
@@ -158,11 +158,6 @@ impl TriggerRequest {
     pub(super) fn is_child(&self) -> bool {
         self.message.parent_task_run_external_id.is_some()
     }
-}
-
-/// The trace context of the attempt whose body makes the call, if any.
-fn current_traceparent() -> Option<String> {
-    Context::with_current(|ctx| ctx.traceparent().map(str::to_owned)).flatten()
 }
 
 /// Maximum size of a run's input and metadata together. An engine accepts a trigger whose assignment it cannot deliver,

@@ -14,7 +14,8 @@
 //!      ◀── outcome (oneshot, mpsc) ───│   ▲                       ▲                  │
 //!      ◀──── progress (watch) ───────│   │                       │                  │
 //!                                    └───┼───────────────────────┼──────────────────┘
-//!                              SubscribeToWorkflowRuns      GetRunDetails
+//!                              SubscribeToWorkflowRuns      GetRunDetails; on NOT_FOUND,
+//!                                                           the list of the REST API
 //! ```
 //!
 //! Invariants:
@@ -24,10 +25,12 @@
 //!   sends an error to its group.
 //! - A client opens one stream and makes at most 100 polls a second for any number of runs; see [`schedule`] for the
 //!   rate while the subscription delivers events.
+//! - A run that the engine does not find and does not list ends its waits after a grace period; see [`run_evidence`].
 //! - A run without waiters is removed at its next poll.
 
 mod details;
 mod group;
+mod listed;
 mod outcome;
 mod poll_result;
 mod run_evidence;
@@ -46,7 +49,8 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use self::{
     details::fetch,
     group::WaitGroup,
-    run_evidence::RunEvidence,
+    listed::listed,
+    run_evidence::{LIST_AFTER, List, RunEvidence},
     sink::{Progress, closed},
     watched::Outage,
 };
@@ -60,7 +64,8 @@ use self::{
     watched::WatchedRuns,
 };
 use crate::hatchet::{
-    transport::{ClientError, Connection},
+    client::RestClient,
+    transport::{ClientError, Connection, ErrorKind},
     wire::RunId,
 };
 
@@ -83,10 +88,10 @@ pub(super) struct RunWatcher {
 
 impl RunWatcher {
     /// Starts the task.
-    pub(super) fn start(connection: Connection) -> Self {
+    pub(super) fn start(connection: Connection, rest: Option<RestClient>) -> Self {
         let (registrations, requests) = mpsc::channel(REGISTRATIONS);
         let (outage_sender, outage) = watch::channel(None);
-        let task = Task::new(connection, requests, outage_sender);
+        let task = Task::new(connection, rest, requests, outage_sender);
         let _task = AbortOnDropHandle::new(tokio::spawn(task.run()));
         Self { registrations, outage, _task }
     }
@@ -117,26 +122,37 @@ impl RunWatcher {
     }
 }
 
+/// The response to a poll.
+enum PollResponse {
+    Details(Result<RunDetails, ClientError>),
+    /// That of the list, after NOT_FOUND.
+    Listed(Result<Option<RunDetails>, ClientError>),
+}
+
 struct Task {
     connection: Connection,
+    /// The source of the list.
+    rest: Option<RestClient>,
     registrations: mpsc::Receiver<Registration>,
     runs: WatchedRuns,
     subscription: Subscription,
-    polls: FuturesUnordered<BoxFuture<'static, (RunId, Result<RunDetails, ClientError>)>>,
+    polls: FuturesUnordered<BoxFuture<'static, (RunId, PollResponse)>>,
     outage: watch::Sender<Option<Outage>>,
 }
 
 impl Task {
     fn new(
         connection: Connection,
+        rest: Option<RestClient>,
         registrations: mpsc::Receiver<Registration>,
         outage: watch::Sender<Option<Outage>>,
     ) -> Self {
         Self {
             registrations,
-            runs: WatchedRuns::new(Instant::now()),
+            runs: WatchedRuns::new(rest.is_some(), Instant::now()),
             subscription: Subscription::new(connection.clone()),
             connection,
+            rest,
             polls: FuturesUnordered::new(),
             outage,
         }
@@ -154,7 +170,10 @@ impl Task {
                     }
                     SubscriptionEvent::Broke(error) => self.runs.subscription_broke(error, Instant::now()),
                 },
-                Some((run, response)) = self.polls.next() => self.runs.poll_returned(run, response, Instant::now()),
+                Some((run, response)) = self.polls.next() => match response {
+                    PollResponse::Details(response) => self.runs.poll_returned(run, response, Instant::now()),
+                    PollResponse::Listed(response) => self.runs.list_returned(run, response, Instant::now()),
+                },
                 registration = self.registrations.recv() => match registration {
                     Some(Registration { run, waiter }) => {
                         self.subscription.add(run);
@@ -174,7 +193,16 @@ impl Task {
     fn start_poll(&mut self) {
         let Some(run) = self.runs.take_poll(Instant::now()) else { return };
         let connection = self.connection.clone();
-        self.polls.push(async move { (run, fetch(&connection, run).await) }.boxed());
+        let rest = self.rest.clone().filter(|_| self.runs.reads_list(run));
+        let poll = async move {
+            match (fetch(&connection, run).await, rest) {
+                (Err(error), Some(rest)) if error.kind() == ErrorKind::NotFound => {
+                    PollResponse::Listed(listed(&rest, run).await)
+                }
+                (response, _) => PollResponse::Details(response),
+            }
+        };
+        self.polls.push(poll.map(move |response| (run, response)).boxed());
     }
 
     /// Publishes the start of an outage, each new error, and the end.

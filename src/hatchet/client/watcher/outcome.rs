@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::details::RunDetails;
 use crate::hatchet::{
     client::{RunError, RunFailure},
-    wire::{RunId, RunStatus, proto},
+    wire::{RunId, RunStatus, is_skipped, proto},
 };
 
 /// The outcome of a finished run, as reported by the engine.
@@ -41,7 +41,7 @@ impl RunOutcome {
                 let json = self.output.as_deref().unwrap_or("{}");
                 if self.is_by_task {
                     return self.decode(&by_name(outputs_by_task(json).iter().map(|(name, output)| {
-                        (name.as_str(), Some(if is_skipped(output) { "null" } else { output.get() }))
+                        (name.as_str(), Some(if is_skipped(output.get()) { "null" } else { output.get() }))
                     })));
                 }
                 self.decode(json)
@@ -66,7 +66,7 @@ impl RunOutcome {
         let outputs = outputs_by_task(self.output.as_deref().unwrap_or("{}"));
         let of_task = |reason: String| RunError::Output { run: self.run, reason: format!("task `{task}`: {reason}") };
         match outputs.get(&task.to_lowercase()) {
-            Some(output) if is_skipped(output) => serde_json::from_str("null")
+            Some(output) if is_skipped(output.get()) => serde_json::from_str("null")
                 .map_err(|_| of_task("it was skipped. Use an `Option` as the type".to_owned())),
             Some(output) => self.decode(output.get()),
             None => Err(of_task("the run has no task of this name with an output".to_owned())),
@@ -155,20 +155,10 @@ fn outputs_by_task(json: &str) -> BTreeMap<String, Box<RawValue>> {
     serde_json::from_str(json).unwrap_or_default()
 }
 
-/// Whether an output is that of a skipped task, `{"skipped": true}`.
-fn is_skipped(output: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Skipped {
-        #[serde(default)]
-        skipped: bool,
-    }
-
-    let json = output.get();
-    json.contains("\"skipped\"") && serde_json::from_str::<Skipped>(json).is_ok_and(|output| output.skipped)
-}
-
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     fn outcome(output: &str) -> RunOutcome {

@@ -63,7 +63,7 @@ pub(super) struct Waiter {
 impl Waiter {
     pub(super) fn end(self, result: WaitResult) {
         if result.is_ok() {
-            self.evidence.mark_seen();
+            self.evidence.mark_found();
         }
         self.sink.end(result);
     }

@@ -8,12 +8,13 @@ use super::{
     details::RunDetails,
     outcome::RunOutcome,
     poll_result::{PollResult, SILENCE_TIMEOUT, classify},
+    run_evidence::{LIST_AFTER, List},
     schedule::{PollQueue, Schedule},
     sink::{Sink, WaitResult, Waiter},
 };
 use crate::hatchet::{
     transport::ClientError,
-    wire::{RunId, RunStatus},
+    wire::{RunId, RunStatus, readable_duration},
 };
 
 /// Initial poll interval of a run whose end the subscription should report. It doubles up to [`MAX_INTERVAL`].
@@ -30,6 +31,12 @@ const MAX_FOLLOWED_INTERVAL: Duration = Duration::from_secs(1);
 const LONG_RUNNING: Duration = Duration::from_secs(10);
 /// Maximum poll interval of a run.
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
+/// Poll interval of a run that gRPC does not find and that is not listed either, once the list is read.
+const UNLISTED_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum poll interval of a run that is only listed and not followed: it may wait for its conditions for days.
+const MAX_LISTED_INTERVAL: Duration = Duration::from_secs(30);
+/// Time after which a wait for a run that is only listed is logged.
+const LONG_LISTED: Duration = Duration::from_secs(60);
 
 /// An ongoing failure of all calls to the engine.
 #[derive(Debug, Clone)]
@@ -52,6 +59,11 @@ struct Watched {
     end_reported: bool,
     unknown_since: Option<Instant>,
     running_since: Option<Instant>,
+    /// gRPC does not find the run: a poll also reads the list.
+    reads_list: bool,
+    /// The time since which the run is only listed.
+    listed_since: Option<Instant>,
+    is_logged: bool,
 }
 
 impl Watched {
@@ -64,6 +76,8 @@ impl Watched {
 /// All runs that are waited for, as a state machine without I/O. Each method takes the current time.
 pub(super) struct WatchedRuns {
     runs: HashMap<RunId, Watched>,
+    /// Whether there is a list, in which a run is searched that gRPC does not find.
+    has_list: bool,
     schedule: Schedule,
     last_response: Instant,
     outage: Option<Outage>,
@@ -72,9 +86,10 @@ pub(super) struct WatchedRuns {
 }
 
 impl WatchedRuns {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(has_list: bool, now: Instant) -> Self {
         Self {
             runs: HashMap::new(),
+            has_list,
             schedule: Schedule::default(),
             last_response: now,
             outage: None,
@@ -98,6 +113,9 @@ impl WatchedRuns {
             end_reported: false,
             unknown_since: None,
             running_since: None,
+            reads_list: false,
+            listed_since: None,
+            is_logged: false,
         });
         let is_new = watched.waiters.is_empty();
         watched.waiters.push(waiter);
@@ -160,9 +178,11 @@ impl WatchedRuns {
             }
             PollResult::Unfinished(status) => {
                 watched.unknown_since = None;
+                watched.reads_list = false;
+                watched.listed_since = None;
                 watched.running_since = (status == RunStatus::Running).then(|| watched.running_since.unwrap_or(now));
                 for waiter in &watched.waiters {
-                    waiter.evidence.mark_seen();
+                    waiter.evidence.mark_found();
                     waiter.sink.publish(status);
                 }
                 self.record_response(now);
@@ -171,19 +191,12 @@ impl WatchedRuns {
             }
             PollResult::Unknown => {
                 let unknown_for = now - *watched.unknown_since.get_or_insert(now);
-                watched.interval = BACKGROUND_INTERVAL;
-                for waiter in std::mem::take(&mut watched.waiters) {
-                    match waiter.evidence.not_found_error(run, unknown_for) {
-                        Some(error) => waiter.end(Err(error)),
-                        None => watched.waiters.push(waiter),
-                    }
-                }
-                let has_no_waiters = watched.waiters.is_empty();
                 self.record_response(now);
-                if has_no_waiters {
-                    self.remove(run);
+                if self.has_list && unknown_for >= LIST_AFTER {
+                    // Without waiting: the next poll reads the list as well.
+                    self.read_list(run, now);
                 } else {
-                    self.poll_at(run, now + BACKGROUND_INTERVAL);
+                    self.not_found(run, List::Missing, BACKGROUND_INTERVAL, now);
                 }
             }
             PollResult::Throttled => {
@@ -203,6 +216,70 @@ impl WatchedRuns {
             }
             PollResult::FailRun(error) => self.end(run, Err(error)),
             PollResult::FailAll(error) => self.end_all(&error, |_| true),
+        }
+    }
+
+    /// Whether the poll of a run reads the list if gRPC does not find it.
+    pub(super) fn reads_list(&self, run: RunId) -> bool {
+        self.runs.get(&run).is_some_and(|watched| watched.reads_list)
+    }
+
+    fn read_list(&mut self, run: RunId, now: Instant) {
+        if let Some(watched) = self.runs.get_mut(&run) {
+            watched.reads_list = true;
+            watched.interval = UNLISTED_INTERVAL;
+        }
+        self.poll_at(run, now);
+    }
+
+    /// Acts on the list's response to a poll for which gRPC has returned NOT_FOUND.
+    pub(super) fn list_returned(
+        &mut self,
+        run: RunId,
+        response: Result<Option<RunDetails>, ClientError>,
+        now: Instant,
+    ) {
+        self.record_response(now);
+        let Some(watched) = self.runs.get_mut(&run) else { return };
+        let details = match response {
+            Ok(Some(details)) => details,
+            Ok(None) => return self.not_found(run, List::Missing, UNLISTED_INTERVAL, now),
+            Err(error) => return self.not_found(run, List::Failed(&error), MAX_INTERVAL, now),
+        };
+        if let Some(outcome) = RunOutcome::from_details(run, &details) {
+            return self.end(run, Ok(outcome));
+        }
+        watched.unknown_since = None;
+        let listed_for = now - *watched.listed_since.get_or_insert(now);
+        if listed_for >= LONG_LISTED && !std::mem::replace(&mut watched.is_logged, true) {
+            tracing::info!(
+                "run {run} is {} and has had no task for {}: its first tasks wait for their conditions",
+                details.status,
+                readable_duration(listed_for)
+            );
+        }
+        for waiter in &watched.waiters {
+            waiter.evidence.mark_listed();
+            waiter.sink.publish(details.status);
+        }
+        self.poll_again(run, now);
+    }
+
+    /// Ends the waits whose grace period has elapsed, and schedules the next poll for the others.
+    fn not_found(&mut self, run: RunId, list: List<'_>, interval: Duration, now: Instant) {
+        let Some(watched) = self.runs.get_mut(&run) else { return };
+        let unknown_for = now - *watched.unknown_since.get_or_insert(now);
+        watched.interval = interval;
+        for waiter in std::mem::take(&mut watched.waiters) {
+            match waiter.evidence.not_found_error(run, unknown_for, list) {
+                Some(error) => waiter.end(Err(error)),
+                None => watched.waiters.push(waiter),
+            }
+        }
+        if watched.waiters.is_empty() {
+            self.remove(run);
+        } else {
+            self.poll_at(run, now + interval);
         }
     }
 
@@ -256,7 +333,10 @@ impl WatchedRuns {
     fn poll_again(&mut self, run: RunId, now: Instant) {
         let Some(watched) = self.runs.get_mut(&run) else { return };
         let interval = watched.interval;
-        watched.interval = if watched.end_reported || watched.queue() == PollQueue::Background {
+        watched.interval = if watched.listed_since.is_some() {
+            let is_followed = watched.queue() == PollQueue::Urgent;
+            (interval * 2).min(if is_followed { MAX_INTERVAL } else { MAX_LISTED_INTERVAL })
+        } else if watched.end_reported || watched.queue() == PollQueue::Background {
             (interval * 2).min(MAX_INTERVAL)
         } else if watched.running_since.is_some_and(|since| now - since > LONG_RUNNING) {
             (interval * 3 / 2).min(MAX_INTERVAL)

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// A filter that is registered with a workflow: an event of its scope starts a run only if the CEL expression is true.
+/// A filter that is registered with a workflow: an event of its scope starts a run if the CEL expression is true.
 ///
 /// ```
 /// use hatchet_quickstart::hatchet::task::DefaultFilter;
@@ -10,8 +10,10 @@ use serde::Serialize;
 /// let large = DefaultFilter::new("input.total > payload.minimum", "eu").payload(&serde_json::json!({"minimum": 100}));
 /// ```
 ///
-/// A workflow without a filter for the scope of an event is started by the event. Each registration of the workflow
-/// replaces its default filters.
+/// A workflow without filters is started by every event of its keys. A workflow with filters is started only by events
+/// whose scope is that of a filter, once for each filter that matches. A changed declaration with default filters replaces
+/// the earlier ones; one without leaves them: delete them with
+/// [`RestClient::delete_filter`](crate::hatchet::client::RestClient::delete_filter).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefaultFilter {
     pub(in crate::hatchet) expression: String,

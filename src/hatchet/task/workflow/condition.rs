@@ -74,14 +74,15 @@ impl Event {
         self
     }
 
-    /// Accepts only events of this scope. Default: every scope. Engine v0.104.7 ignores the scope in a workflow.
+    /// Accepts only events of this scope. Default: every scope. Engine v0.104.7 and the embedded engine ignore the scope in a
+    /// workflow.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
     /// Accepts events that were pushed after this time, even before the task's parents have ended. Requires a scope.
-    /// Default: only later events. Engine v0.104.7 ignores the time in a workflow.
+    /// Default: only later events. Engine v0.104.7 and the embedded engine ignore the time in a workflow.
     pub fn since(mut self, time: SystemTime) -> Self {
         self.since = Some(time);
         self

@@ -17,7 +17,7 @@ pub(super) type Brand<'f> = PhantomData<fn(&'f ()) -> &'f ()>;
 /// A declared task of a workflow with output type `O`, as a parent of other tasks. Has a method for each option of the
 /// task. Cheap to clone.
 pub struct Handle<'f, O> {
-    place: Place,
+    position: Position,
     /// In lower case, as engines know it.
     name: String,
     is_optional: bool,
@@ -28,18 +28,18 @@ pub struct Handle<'f, O> {
 /// The declared on-failure or on-success task of a workflow. Has a method for each option of the task.
 #[derive(Debug)]
 pub struct Hook<'f> {
-    place: Place,
+    position: Position,
     brand: Brand<'f>,
 }
 
-/// The place of a task in its declaration.
+/// The position of a task in its declaration.
 #[derive(Clone)]
-struct Place {
+struct Position {
     tasks: Tasks,
     index: usize,
 }
 
-impl Place {
+impl Position {
     fn change(&self, change: impl FnOnce(&mut FlowTask)) {
         if let Some(task) = self.tasks.borrow_mut().get_mut(self.index) {
             change(task);
@@ -52,8 +52,8 @@ impl<'f, O> Handle<'f, O> {
         let name = task.name();
         let index = tasks.borrow().len();
         tasks.borrow_mut().push(task);
-        let place = Place { tasks: tasks.clone(), index };
-        Self { place, name, is_optional: false, brand: PhantomData, output: PhantomData }
+        let position = Position { tasks: tasks.clone(), index };
+        Self { position, name, is_optional: false, brand: PhantomData, output: PhantomData }
     }
 
     /// Returns the task's name, in lower case.
@@ -64,8 +64,8 @@ impl<'f, O> Handle<'f, O> {
     /// Returns a handle whose output is `None` if the task was skipped. Needed for a parent that may be skipped while
     /// another parent runs.
     pub fn optional(&self) -> Handle<'f, Option<O>> {
-        let Self { place, name, .. } = self.clone();
-        Handle { place, name, is_optional: true, brand: PhantomData, output: PhantomData }
+        let Self { position, name, .. } = self.clone();
+        Handle { position, name, is_optional: true, brand: PhantomData, output: PhantomData }
     }
 
     /// Waits for a condition before the task starts, in addition to its parents. Several calls add several conditions,
@@ -108,12 +108,12 @@ impl<'f, O> Handle<'f, O> {
     }
 
     fn condition(self, action: Action, group: OrGroup) -> Self {
-        self.place.change(|task| task.conditions.push((action, group)));
+        self.position.change(|task| task.conditions.push((action, group)));
         self
     }
 
     fn with_task_options(self, change: impl FnOnce(&mut TaskOptions)) -> Self {
-        self.place.change(|task| change(task.task.options_mut()));
+        self.position.change(|task| change(task.task.options_mut()));
         self
     }
 }
@@ -129,20 +129,20 @@ pub fn parent_output<O>(parent: &Handle<'_, O>, expression: impl Into<String>) -
 
 impl Hook<'_> {
     pub(super) fn new<O>(handle: Handle<'_, O>) -> Self {
-        Self { place: handle.place, brand: PhantomData }
+        Self { position: handle.position, brand: PhantomData }
     }
 
     impl_task_options!();
 
     fn with_task_options(self, change: impl FnOnce(&mut TaskOptions)) -> Self {
-        self.place.change(|task| change(task.task.options_mut()));
+        self.position.change(|task| change(task.task.options_mut()));
         self
     }
 }
 
 impl<O> Clone for Handle<'_, O> {
     fn clone(&self) -> Self {
-        Self { place: self.place.clone(), name: self.name.clone(), ..*self }
+        Self { position: self.position.clone(), name: self.name.clone(), ..*self }
     }
 }
 
@@ -152,8 +152,8 @@ impl<O> fmt::Debug for Handle<'_, O> {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Place").field(&self.index).finish()
+        f.debug_tuple("Position").field(&self.index).finish()
     }
 }

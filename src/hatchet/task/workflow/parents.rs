@@ -1,14 +1,16 @@
 //! The outputs of parents, which a body receives in the order of its parents.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use sealed::Reader;
 
 use super::{erased::ParentLink, handle::Handle};
-use crate::hatchet::task::{
-    AttemptInput, Payload,
-    erased::{DecodeFn, decode},
+use crate::hatchet::{
+    task::{
+        AttemptInput, Payload,
+        erased::{DecodeFn, decode},
+    },
+    wire::is_skipped,
 };
 
 /// The parents of a task: `&Handle<A>`, or a tuple of 2 to 8 of them. Their outputs are an `A`, or a tuple of outputs. A
@@ -114,22 +116,11 @@ fn read_output<O: Payload>(name: &str, input: &AttemptInput) -> Result<O, String
     .map_err(|bad| format!("output of the parent `{name}`, {bad}"))
 }
 
-/// Whether an output is that of a skipped task, `{"skipped": true}`.
-fn is_skipped(output: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Skipped {
-        #[serde(default)]
-        skipped: bool,
-    }
-
-    output.contains("\"skipped\"") && serde_json::from_str::<Skipped>(output).is_ok_and(|output| output.skipped)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[derive(Debug, PartialEq, serde::Serialize, Deserialize, schemars::JsonSchema)]
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
     struct Output {
         n: u32,
     }

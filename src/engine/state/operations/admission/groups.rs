@@ -40,19 +40,19 @@ impl State {
     /// Whether all groups have admitted a task. If not, the task or its run enters the next group.
     pub(super) fn is_admitted(&mut self, id: RunId, limits: &RunLimits) -> bool {
         let Some(task) = self.runs.task(id) else { return true };
-        let (run_id, spec, held) = (task.run, task.spec, task.groups_held);
+        let (run_id, spec, admitted) = (task.run, task.spec, task.admitted_groups);
         let Some(run) = self.runs.get(run_id) else { return true };
         let is_on_failure = run.version.definition.on_failure() == Some(spec);
-        if !is_on_failure && run.groups_held < limits.workflow.len() {
+        if !is_on_failure && run.admitted_groups < limits.workflow.len() {
             if !run.is_in_groups {
                 self.enter_run(run_id);
             }
             return false;
         }
-        if limits.tasks.get(spec).is_none_or(|task| held >= task.groups.len()) {
+        if limits.tasks.get(spec).is_none_or(|task| admitted >= task.groups.len()) {
             return true;
         }
-        self.enter(Level::Task, id, held);
+        self.enter(Level::Task, id, admitted);
         false
     }
 
@@ -63,14 +63,14 @@ impl State {
         self.enter(Level::Run, id, 0);
     }
 
-    /// Enters a group. [`settle_group`](Self::settle_group) decides about the admission.
+    /// Enters a group. [`decide_group`](Self::decide_group) decides about the admission.
     fn enter(&mut self, level: Level, id: RunId, at: usize) {
         let Some((key, strategy, member)) = self.membership(level, id, at) else { return };
         self.concurrency.enter(&key, strategy, member);
         self.pending.changed_groups.push_back(key);
     }
 
-    /// The group of a rule for a task or run, and its place in the group.
+    /// The group of a rule for a task or run, and its membership in the group.
     fn membership(&self, level: Level, id: RunId, at: usize) -> Option<(GroupKey, LimitStrategy, Member)> {
         let (run, task) = match level {
             Level::Run => {
@@ -100,7 +100,7 @@ impl State {
     }
 
     /// Carries out the decision of a group that has changed.
-    pub(in crate::engine::state::operations) fn settle_group(&mut self, key: &GroupKey, now: ClockReading) {
+    pub(in crate::engine::state::operations) fn decide_group(&mut self, key: &GroupKey, now: ClockReading) {
         let decision = self.concurrency.decide(key);
         let level = if matches!(key.scope, Scope::Workflow { .. }) { Level::Run } else { Level::Task };
         for id in decision.cancelled {
@@ -119,17 +119,17 @@ impl State {
 
     fn task_admitted(&mut self, id: RunId, now: ClockReading) {
         if let Some(task) = self.runs.task_mut(id) {
-            task.groups_held += 1;
+            task.admitted_groups += 1;
             self.resume(id, now);
         }
     }
 
     fn run_admitted(&mut self, id: RunId, now: ClockReading) {
         let Some(run) = self.runs.run_mut(id) else { return };
-        run.groups_held += 1;
-        let held = run.groups_held;
-        if run.limits.as_ref().is_some_and(|limits| held < limits.workflow.len()) {
-            return self.enter(Level::Run, id, held);
+        run.admitted_groups += 1;
+        let admitted = run.admitted_groups;
+        if run.limits.as_ref().is_some_and(|limits| admitted < limits.workflow.len()) {
+            return self.enter(Level::Run, id, admitted);
         }
         for task in run.tasks.clone() {
             if self.runs.task(task).is_some_and(|task| matches!(task.phase, Phase::Held)) {
@@ -154,9 +154,9 @@ impl State {
     pub(in crate::engine::state::operations) fn leave_groups(&mut self, id: RunId) {
         let Some(limits) = self.limits_of(id) else { return };
         let Some(task) = self.runs.task_mut_untracked(id) else { return };
-        let (spec, held) = (task.spec, std::mem::take(&mut task.groups_held));
+        let (spec, admitted) = (task.spec, std::mem::take(&mut task.admitted_groups));
         let count = limits.tasks.get(spec).map_or(0, |task| task.groups.len());
-        self.leave(Level::Task, id, count.min(held + 1));
+        self.leave(Level::Task, id, count.min(admitted + 1));
     }
 
     /// Takes a run out of its groups once all of its tasks but the on-failure task have finished.
@@ -169,9 +169,9 @@ impl State {
         }
         let Some(run) = self.runs.run_mut(id) else { return };
         run.is_in_groups = false;
-        let held = std::mem::take(&mut run.groups_held);
+        let admitted = std::mem::take(&mut run.admitted_groups);
         let count = run.limits.as_ref().map_or(0, |limits| limits.workflow.len());
-        self.leave(Level::Run, id, count.min(held + 1));
+        self.leave(Level::Run, id, count.min(admitted + 1));
     }
 
     fn leave(&mut self, level: Level, id: RunId, count: usize) {
@@ -183,10 +183,10 @@ impl State {
         }
     }
 
-    /// Moves a task to the front of its groups before its next attempt, which keeps its places.
+    /// Moves a task to the front of its groups before its next attempt, which stays a member.
     pub(in crate::engine::state::operations) fn keep_groups(&mut self, id: RunId) {
-        let held = self.runs.task(id).map_or(0, |task| task.groups_held);
-        for at in 0..held {
+        let admitted = self.runs.task(id).map_or(0, |task| task.admitted_groups);
+        for at in 0..admitted {
             let Some((key, _, member)) = self.membership(Level::Task, id, at) else { return };
             let Some((task, (_, run))) = self.runs.task(id).zip(self.runs.containing(id)) else { return };
             self.concurrency.change_rank(&key, member.rank, Rank::new(run.priority, task.attempt + 1, task.seq));
@@ -195,32 +195,32 @@ impl State {
 
     /// Puts a task, and its run, back into their groups after a restart.
     pub(in crate::engine::state) fn restore_task_groups(&mut self, id: RunId) {
-        let Some(task) = self.runs.task(id) else { return };
-        let (held, is_waiting) = (task.groups_held, matches!(task.phase, Phase::Held));
-        let is_run_admitted = self
-            .runs
-            .get(task.run)
-            .is_some_and(|run| run.limits.as_ref().is_none_or(|limits| run.groups_held >= limits.workflow.len()));
-        self.restore_groups(Level::Task, id, held, is_waiting && is_run_admitted);
+        let Some((task, (_, run))) = self.runs.task(id).zip(self.runs.containing(id)) else { return };
+        // An on-failure task waits only for groups of its own.
+        let is_on_failure = run.version.definition.on_failure() == Some(task.spec);
+        let is_run_admitted = run.limits.as_ref().is_none_or(|limits| run.admitted_groups >= limits.workflow.len());
+        let is_waiting = matches!(task.phase, Phase::Held) && (is_run_admitted || is_on_failure);
+        let admitted = task.admitted_groups;
+        self.restore_groups(Level::Task, id, admitted, is_waiting);
     }
 
     /// Puts a run back into the groups of its workflow after a restart.
     pub(in crate::engine::state) fn restore_run_groups(&mut self, id: RunId) {
         if let Some(run) = self.runs.get(id).filter(|run| run.is_in_groups) {
-            self.restore_groups(Level::Run, id, run.groups_held, true);
+            self.restore_groups(Level::Run, id, run.admitted_groups, true);
         }
     }
 
-    fn restore_groups(&mut self, level: Level, id: RunId, held: usize, is_waiting: bool) {
-        for at in 0..held + usize::from(is_waiting) {
+    fn restore_groups(&mut self, level: Level, id: RunId, admitted: usize, is_waiting: bool) {
+        for at in 0..admitted + usize::from(is_waiting) {
             if let Some((key, strategy, member)) = self.membership(level, id, at) {
-                self.concurrency.restore(&key, strategy, member, at < held);
+                self.concurrency.restore(&key, strategy, member, at < admitted);
             }
         }
     }
 }
 
-/// The rank of a member. A run has the number of its first task, and keeps its rank whatever its tasks do.
+/// The rank of a member. A run has the number of its first task, and keeps its rank across retries of its tasks.
 fn rank(level: Level, run: &Run, task: &Task) -> Rank {
     let attempt = match level {
         Level::Run => 0,

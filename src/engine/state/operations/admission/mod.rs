@@ -57,7 +57,8 @@ impl State {
         let Some((_, run)) = self.runs.containing(id) else { return };
         let priority = run.priority;
         if run.needs_lane() {
-            queue = self.queue_of(id, now).unwrap_or(queue);
+            self.put_declared_limits(id, now);
+            queue = self.queue_of(id).unwrap_or(queue);
         }
         // While other tasks wait in this queue, no worker is free for it, and a freed worker takes its head.
         if self.scheduler.queue(queue).is_empty() {

@@ -43,9 +43,19 @@ impl State {
 }
 
 impl State {
-    /// The queue of a task: that of its declaration, or a lane if its run adds needs of its own. Sets the rate limits that
-    /// the task declares.
-    pub(in crate::engine::state) fn queue_of(&mut self, id: RunId, now: ClockReading) -> Option<QueueId> {
+    /// Sets the rate limits that a task declares.
+    pub(in crate::engine::state::operations) fn put_declared_limits(&mut self, id: RunId, now: ClockReading) {
+        let (Some(limits), Some(task)) = (self.limits_of(id), self.runs.task(id)) else { return };
+        let rates = limits.tasks.get(task.spec).map_or(&[][..], |task| &task.rates);
+        for (key, (limit, window)) in rates.iter().filter_map(|rate| Some((&rate.key, rate.limit?))) {
+            if self.rate_limits.put(key, limit, window, now) {
+                self.wake_lanes(key);
+            }
+        }
+    }
+
+    /// The queue of a task: that of its declaration, or a lane if its run adds needs of its own.
+    pub(in crate::engine::state) fn queue_of(&mut self, id: RunId) -> Option<QueueId> {
         let spec = self.runs.spec(id)?;
         let (queue, index) = (spec.queue, self.runs.task(id)?.spec);
         let (_, run) = self.runs.containing(id)?;
@@ -58,11 +68,6 @@ impl State {
         };
         let limits = run.limits.clone();
         let rates = limits.as_ref().and_then(|limits| limits.tasks.get(index)).map_or(&[][..], |task| &task.rates);
-        for (key, (limit, window)) in rates.iter().filter_map(|rate| Some((&rate.key, rate.limit?))) {
-            if self.rate_limits.put(key, limit, window, now) {
-                self.wake_lanes(key);
-            }
-        }
         let demands: Option<RateDemands> =
             (!rates.is_empty()).then(|| rates.iter().map(|rate| (rate.key.clone(), rate.units)).collect());
         if demands.is_none() && placement == self.scheduler.queue(queue).class.placement {

@@ -8,10 +8,10 @@ use crate::{
         conditions::{ConditionStage, Conditions, Decision, ParentEnd},
         machine::State,
         predicate::{Predicate, object},
-        runs::{Phase, is_skipped},
+        runs::Phase,
         time::{ClockReading, TimerKey},
     },
-    hatchet::wire::RunId,
+    hatchet::wire::{RunId, is_skipped},
 };
 
 impl State {

@@ -22,13 +22,21 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
+        Self::with_list(false)
+    }
+
+    fn with_list(has_list: bool) -> Self {
         let now = Instant::now();
-        Self { runs: WatchedRuns::new(now), now }
+        Self { runs: WatchedRuns::new(has_list, now), now }
     }
 
     fn wait(&mut self, run: RunId) -> oneshot::Receiver<WaitResult> {
+        self.wait_with(run, RunEvidence::given())
+    }
+
+    fn wait_with(&mut self, run: RunId, evidence: RunEvidence) -> oneshot::Receiver<WaitResult> {
         let (sender, receiver) = oneshot::channel();
-        self.runs.add(run, Waiter { evidence: RunEvidence::given(), sink: Sink::Outcome(sender) }, self.now);
+        self.runs.add(run, Waiter { evidence, sink: Sink::Outcome(sender) }, self.now);
         receiver
     }
 
@@ -47,6 +55,18 @@ impl Fixture {
                 return (run, self.now - started);
             }
         }
+    }
+
+    /// Polls a run that gRPC does not find. If the poll reads the list, it returns this response. Returns whether it did.
+    fn poll_unfound(&mut self, run: RunId, list: Result<Option<RunDetails>, ClientError>) -> bool {
+        assert_eq!(self.next_poll().0, run);
+        let reads_list = self.runs.reads_list(run);
+        if reads_list {
+            self.runs.list_returned(run, list, self.now);
+        } else {
+            self.respond(run, Err(failure(ErrorKind::NotFound)));
+        }
+        reads_list
     }
 
     fn respond(&mut self, run: RunId, response: Result<RunDetails, ClientError>) {
@@ -204,6 +224,71 @@ fn run_that_disappears_is_lost() {
         }
     }
     panic!("the wait has not ended");
+}
+
+#[test]
+fn listed_run_is_awaited_with_fewer_polls_until_it_is_found() {
+    let (mut fixture, run) = (Fixture::with_list(true), RunId::random());
+    let (mut wait, started) = (fixture.wait(run), fixture.now);
+    let queued = || Ok(Some(details(RunStatus::Queued)));
+    while !fixture.poll_unfound(run, queued()) {}
+    assert!(fixture.now - started >= SECOND * 2 && fixture.now - started < SECOND * 3);
+    let mut polls = 0;
+    while fixture.now - started < SECOND * 3_600 {
+        assert!(fixture.poll_unfound(run, queued()), "each poll reads the list");
+        polls += 1;
+    }
+    assert!(polls < 130, "{polls}");
+    assert!(wait.try_recv().is_err());
+    fixture.next_poll();
+    fixture.respond(run, Ok(details(RunStatus::Running)));
+    assert!(!fixture.runs.reads_list(run));
+    fixture.next_poll();
+    fixture.respond(run, Ok(details(RunStatus::Completed)));
+    assert_eq!(wait.try_recv().unwrap().unwrap().status, RunStatus::Completed);
+}
+
+#[test]
+fn wait_for_listed_run_ends_with_the_run() {
+    let unlisted: fn() -> Result<Option<RunDetails>, ClientError> = || Ok(None);
+    let cancelled = || Ok(Some(details(RunStatus::Cancelled)));
+    let failed = || Err(failure(ErrorKind::Unreachable));
+    for (end, kind, seconds) in
+        [(unlisted, Some(ErrorKind::RunLost), 10), (cancelled, None, 0), (failed, Some(ErrorKind::RunLost), 300)]
+    {
+        let (mut fixture, run) = (Fixture::with_list(true), RunId::random());
+        let mut wait = fixture.wait(run);
+        while !fixture.poll_unfound(run, Ok(Some(details(RunStatus::Queued)))) {}
+        fixture.poll_unfound(run, end());
+        let ended = fixture.now;
+        let result = loop {
+            match wait.try_recv() {
+                Ok(result) => break result,
+                Err(_) => assert!(fixture.poll_unfound(run, end())),
+            }
+        };
+        assert_eq!(result.err().map(|error| error.kind()), kind);
+        assert!(fixture.now - ended >= SECOND * seconds && fixture.now - ended <= SECOND * (seconds + 5));
+    }
+}
+
+#[test]
+fn triggered_run_that_is_not_listed_is_refused_later_without_list() {
+    let failed = || Err(failure(ErrorKind::Unreachable));
+    let unlisted: fn() -> Result<Option<RunDetails>, ClientError> = || Ok(None);
+    for (list, seconds) in [(unlisted, 10), (failed, 30)] {
+        let (mut fixture, run) = (Fixture::with_list(true), RunId::random());
+        let (mut wait, started) = (fixture.wait_with(run, RunEvidence::triggered()), fixture.now);
+        let error = loop {
+            fixture.poll_unfound(run, list());
+            if let Ok(result) = wait.try_recv() {
+                break result.unwrap_err();
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let waited = fixture.now - started;
+        assert!(waited >= SECOND * seconds && waited <= SECOND * (seconds + 6), "{waited:?}");
+    }
 }
 
 #[test]
