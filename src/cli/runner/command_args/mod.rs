@@ -1,25 +1,19 @@
 //! The arguments of the runner's commands about an engine. The parser validates them.
 
+mod engine_args;
 mod parse;
 mod run;
 mod runs;
 mod triggers;
 
-use std::time::Duration;
-
+use self::engine_args::EngineArgs;
 pub(super) use self::{
     run::RunArgs,
     runs::{Logs, ReplayRuns, RunFilterArgs, RunsCommand},
     triggers::{CreateCron, CreateSchedule, CronCommand, EventsCommand, InputArgs, PushEvent, ScheduledCommand},
 };
 use super::setup::Setup;
-use crate::cli::{
-    connection::{ConnectionArgs, long_help},
-    exit,
-    output::OutputFormat,
-    settings::parse_seconds,
-    task_registry::TaskRegistry,
-};
+use crate::cli::{connection::long_help, exit, task_registry::TaskRegistry};
 
 const WORKERS_EXAMPLES: &str = "Examples:
   runner workers list -e                 list the workers that are online
@@ -28,22 +22,6 @@ const WORKERS_EXAMPLES: &str = "Examples:
 const WORKFLOWS_EXAMPLES: &str = "Examples:
   runner workflows list -e               list the workflows of the engine
   runner workflows get sync-sleep-task   show the fields of its input";
-
-/// Flags of all commands about an engine.
-#[derive(Debug, clap::Args)]
-pub(super) struct EngineArgs {
-    /// Format of results: with `json`, one object per line
-    #[arg(short, long, value_name = "FORMAT", default_value = "human")]
-    output: OutputFormat,
-    /// Maximum time to wait, such as 30s, or a number of seconds [default: none]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = parse_seconds)]
-    timeout: Option<Duration>,
-    /// Show results, warnings and errors only
-    #[arg(long, short, conflicts_with_all = ["log_level", "verbose"])]
-    quiet: bool,
-    #[command(flatten)]
-    connection: ConnectionArgs,
-}
 
 /// Commands about the runs and the other resources of an engine.
 #[derive(Debug, clap::Subcommand)]

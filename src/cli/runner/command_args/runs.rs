@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EngineArgs, parse};
+use super::{engine_args::EngineArgs, parse};
 use crate::{
     cli::{connection::long_help, exit},
     hatchet::wire::{EventId, RunId, RunStatus},

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{EngineArgs, parse};
+use super::{engine_args::EngineArgs, parse};
 use crate::{
     cli::{connection::long_help, exit},
     hatchet::{
@@ -14,7 +14,7 @@ use crate::{
 pub(super) const EVENTS_EXAMPLES: &str = r#"Examples:
   runner events push order:created -e -i '{"id": 1}'
   runner events push order:created -e -f order.json --scope eu -m source=shop
-  runner runs list -e --event 01234567-89ab-cdef-0123-456789abcdef    list the runs that it has started"#;
+  runner runs list -e --event 01234567-89ab-cdef-0123-456789abcdef    list its runs"#;
 
 pub(super) const CRON_EXAMPLES: &str = r#"Examples:
   runner cron create sync-sleep-task nightly "0 3 * * *" -e -i '{"seconds": 1}'
