@@ -7,9 +7,9 @@
 
 use super::{banner, health_args, request::Request, run_keys};
 #[cfg(feature = "engine")]
-use crate::hatchet::client::embedded_folder;
+use crate::{cli::output::print_message, hatchet::client::embedded_folder};
 use crate::{
-    cli::{Exit, connection::EngineChoice, output::print_message, signals::Signals},
+    cli::{Exit, connection::EngineChoice, signals::Signals},
     hatchet::{
         client::{Client, ClientConfig},
         task::ErasedTask,
