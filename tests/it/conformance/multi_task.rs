@@ -115,8 +115,8 @@ async fn assignment_has_the_outputs_of_all_completed_tasks() {
     assert_eq!((retried.task_name.as_str(), retried.retry_count), ("other", 1));
     assert_eq!(payload(&retried)["parents"], json!({"a": {"v": 1}}), "also of a task without parents");
     worker.complete(&retried, r#"{"v":2}"#).await;
-    let is_completed = |details: &GetRunDetailsResponse| states(details).get("other") == Some(&RunStatus::Completed);
-    target.details_until(&retried.task_run_external_id, "the task has completed", is_completed).await;
+    let path = format!("/api/v1/stable/tasks/{}", retried.task_run_external_id);
+    target.rest.get_until(&path, "the task has completed", |task| task["status"] == "COMPLETED").await;
     worker.complete(&second, r#"{"v":3}"#).await;
     let third = worker.next_start().await;
     let all = json!({"a": {"v": 1}, "b": {"v": 3}, "other": {"v": 2}});
