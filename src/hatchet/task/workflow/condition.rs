@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 /// A condition: a time has passed, an event has occurred, or the output of a parent has a property.
 ///
-/// Created by [`sleep`], [`event`] and [`parent_output`](super::parent_output). Passed to [`Handle::wait_for`], [`Handle::skip_if`] and
-/// [`Handle::cancel_if`].
+/// Created by [`sleep`], [`event`] and [`parent_output`](super::parent_output). Passed to
+/// [`Handle::wait_for`](super::Handle::wait_for), [`Handle::skip_if`](super::Handle::skip_if) and
+/// [`Handle::cancel_if`](super::Handle::cancel_if).
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "a condition has an effect only on a task"]
 pub struct Condition(ConditionKind);
