@@ -16,7 +16,6 @@
 //! | cron and schedule delete | works, but the SDK reports an error as it does not accept status 204 | the same |
 //! | trigger of an unregistered workflow | refused | waits forever |
 
-mod namespace;
 mod sidecar;
 
 use std::{
