@@ -31,7 +31,7 @@
 //!     |     \
 //!   state    persistence     the pure state machine   |   rows, commit barrier, SQLite
 //!     |
-//!  cron  cel    cron expressions; expressions of idempotency keys, limits, conditions and filters
+//!  cron  expression    cron expressions; CEL (`cel`) of idempotency keys, limits, conditions and filters
 //! ```
 //!
 //! `options`, `error` and `file_id` define types that several modules share.
@@ -164,6 +164,7 @@ mod cron;
 mod dashboard;
 mod driver;
 mod error;
+mod expression;
 mod file_id;
 mod grpc;
 mod http;

@@ -3,13 +3,12 @@
 use serde_json::Value as Json;
 
 use super::predicate::object;
+use crate::engine::expression::{Output, Program};
 
 /// The names that an expression may use, as in a real engine.
-#[cfg(feature = "cel")]
 const NAMES: [&str; 3] = ["input", "additional_metadata", RUN_ID];
 
 /// The name of the id of the run.
-#[cfg(feature = "cel")]
 const RUN_ID: &str = "workflow_run_id";
 
 /// The result of an expression.
@@ -25,34 +24,27 @@ pub(crate) enum Evaluated {
 pub(crate) struct Variables {
     input: Json,
     metadata: Json,
-    run_id: String,
+    run_id: Json,
 }
 
 impl Variables {
     /// The variables of a run. `input` is a JSON object or `null`, `metadata` a JSON object.
     pub(crate) fn new(input: &str, metadata: &str, run_id: String) -> Self {
-        Self { input: object(input), metadata: object(metadata), run_id }
+        Self { input: object(input), metadata: object(metadata), run_id: run_id.into() }
     }
 }
 
 /// A compiled expression.
-#[cfg(feature = "cel")]
 #[derive(Debug, Clone)]
 pub(crate) struct TaskExpression {
     text: String,
-    program: crate::engine::cel::Program,
+    program: Program,
 }
 
-/// A type without values, as workflows with an expression are refused without the feature `cel`.
-#[cfg(not(feature = "cel"))]
-#[derive(Debug, Clone)]
-pub(crate) enum TaskExpression {}
-
-#[cfg(feature = "cel")]
 impl TaskExpression {
     /// Compiles an expression; the error is one line.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
-        let program = crate::engine::cel::Program::compile(text)?;
+        let program = Program::compile(text)?;
         if let Some(name) = program.undeclared_name(&NAMES) {
             return Err(format!("undeclared reference to `{name}`: use {}", NAMES.join(", ")));
         }
@@ -66,21 +58,15 @@ impl TaskExpression {
 
     /// Evaluates the expression. Takes at most a few milliseconds. The error is that of the task, in a real engine's form.
     pub(crate) fn evaluate(&self, variables: &Variables) -> Result<Evaluated, String> {
-        use crate::engine::cel::Value;
-        let run_id = Value::text(variables.run_id.clone());
-        let values = [
-            (NAMES[0], Value::from_json(&variables.input)),
-            (NAMES[1], Value::from_json(&variables.metadata)),
-            (NAMES[2], run_id),
-        ];
-        match self.program.evaluate(&values) {
-            Ok(Value::Text(text)) => Ok(Evaluated::Text(text.to_string())),
-            Ok(Value::Int(number)) => Ok(Evaluated::Number(number)),
-            Ok(Value::Double(number)) => Ok(Evaluated::Number(number as i64)),
-            Ok(other) => {
+        let Variables { input, metadata, run_id } = variables;
+        let values = [(NAMES[0], input), (NAMES[1], metadata), (NAMES[2], run_id)];
+        match self.program.evaluate(&values).map_err(|cause| self.error(&cause))? {
+            Output::Text(text) => Ok(Evaluated::Text(text)),
+            Output::Integer(number) => Ok(Evaluated::Number(number)),
+            Output::Fraction(number) => Ok(Evaluated::Number(number as i64)),
+            other @ (Output::Bool(_) | Output::Other(_)) => {
                 Err(self.error(&format!("output must evaluate to a string or integer: got {}", other.type_name())))
             }
-            Err(fault) => Err(self.error(fault.reason())),
         }
     }
 
@@ -102,29 +88,6 @@ impl TaskExpression {
 
     fn error(&self, cause: &str) -> String {
         format!("failed to parse step expression ({}): {cause}", self.text)
-    }
-}
-
-#[cfg(not(feature = "cel"))]
-impl TaskExpression {
-    /// Always fails: expressions need the feature.
-    pub(crate) fn compile(_text: &str) -> Result<Self, String> {
-        Err("this engine was built without the cargo feature `cel`, which expressions need".into())
-    }
-
-    /// Unreachable, as the type has no values.
-    pub(crate) fn uses_run_id(&self) -> bool {
-        match *self {}
-    }
-
-    /// Unreachable, as the type has no values.
-    pub(crate) fn text(&self, _variables: &Variables, _what: &str) -> Result<String, String> {
-        match *self {}
-    }
-
-    /// Unreachable, as the type has no values.
-    pub(crate) fn number(&self, _variables: &Variables, _what: &str) -> Result<i64, String> {
-        match *self {}
     }
 }
 

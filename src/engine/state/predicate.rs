@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use crate::engine::expression::{Output, Program};
+
 /// A compiled predicate.
 #[derive(Debug, Clone)]
 pub(crate) struct Predicate {
@@ -22,19 +24,11 @@ pub(crate) struct FilterRule {
     pub(crate) payload: Arc<str>,
 }
 
-#[cfg(feature = "cel")]
-use crate::engine::cel::Program;
-
-/// A type without values, as only trivial expressions are accepted without the feature `cel`.
-#[cfg(not(feature = "cel"))]
-#[derive(Debug)]
-enum Program {}
-
 impl Predicate {
     /// Compiles an expression. As in a real engine, an empty one always holds. The error is one line.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
         let is_trivial = matches!(text.trim(), "" | "true");
-        let program = if is_trivial { None } else { Some(Arc::new(program(text)?)) };
+        let program = if is_trivial { None } else { Some(Arc::new(Program::compile(text)?)) };
         Ok(Self { text: text.into(), program })
     }
 
@@ -46,37 +40,12 @@ impl Predicate {
     /// Whether the predicate holds for these variables. Takes at most a few milliseconds, as an expression that exceeds
     /// its cost limit is an error. As in a real engine, all numbers are doubles.
     pub(crate) fn holds(&self, variables: &[(&str, &Json)]) -> Result<bool, String> {
-        match &self.program {
-            None => Ok(true),
-            Some(program) => evaluate(program, variables),
+        let Some(program) = &self.program else { return Ok(true) };
+        match program.evaluate(variables)? {
+            Output::Bool(holds) => Ok(holds),
+            other => Err(format!("it yields {}, not bool", other.type_name())),
         }
     }
-}
-
-#[cfg(feature = "cel")]
-fn program(text: &str) -> Result<Program, String> {
-    Program::compile(text)
-}
-
-#[cfg(feature = "cel")]
-fn evaluate(program: &Program, variables: &[(&str, &Json)]) -> Result<bool, String> {
-    use crate::engine::cel::Value;
-    let variables: Vec<_> = variables.iter().map(|(name, json)| (*name, Value::from_json(json))).collect();
-    match program.evaluate(&variables) {
-        Ok(Value::Bool(holds)) => Ok(holds),
-        Ok(other) => Err(format!("it yields {}, not bool", other.type_name())),
-        Err(fault) => Err(fault.reason().to_owned()),
-    }
-}
-
-#[cfg(not(feature = "cel"))]
-fn program(_text: &str) -> Result<Program, String> {
-    Err("this engine was built without the cargo feature `cel`, which expressions need".into())
-}
-
-#[cfg(not(feature = "cel"))]
-fn evaluate(program: &Program, _variables: &[(&str, &Json)]) -> Result<bool, String> {
-    match *program {}
 }
 
 /// Parses a payload as an object for the variables of an expression. Another value is an empty object.

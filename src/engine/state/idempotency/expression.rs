@@ -1,37 +1,31 @@
 //! Idempotency expressions: CEL expressions that compute a run's key from its input and metadata.
 
+use serde_json::Value as Json;
+
+use crate::engine::expression::{Output, Program};
+
 /// A compiled expression.
-#[cfg(feature = "cel")]
 #[derive(Debug, Clone)]
 pub(crate) struct Expression {
     text: String,
-    program: crate::engine::cel::Program,
+    program: Program,
 }
 
-/// A type without values, as workflows with an expression are refused without the feature `cel`.
-#[cfg(not(feature = "cel"))]
-#[derive(Debug, Clone)]
-pub(crate) enum Expression {}
-
-#[cfg(feature = "cel")]
 impl Expression {
     /// Compiles an expression; the error is one line.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
-        let program = crate::engine::cel::Program::compile(text)?;
-        Ok(Self { text: text.to_owned(), program })
+        Ok(Self { text: text.to_owned(), program: Program::compile(text)? })
     }
 
-    /// Computes the key of a run. Takes at most a few milliseconds in addition to parsing the input, as an expression
-    /// that exceeds its cost limit is an error. As in a real engine, all numbers are doubles.
+    /// Computes the key of a run. Takes at most a few milliseconds in addition to parsing the input. As in a real engine,
+    /// all numbers are doubles.
     pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
-        use crate::engine::cel::Value;
         let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.error(&one_line(&e.to_string())));
-        let (input, metadata): (serde_json::Value, serde_json::Value) = (parse(input)?, parse(metadata)?);
-        let variables = [("input", Value::from_json(&input)), ("additional_metadata", Value::from_json(&metadata))];
-        match self.program.evaluate(&variables) {
-            Ok(Value::Text(key)) => Ok(key.to_string()),
+        let (input, metadata): (Json, Json) = (parse(input)?, parse(metadata)?);
+        match self.program.evaluate(&[("input", &input), ("additional_metadata", &metadata)]) {
+            Ok(Output::Text(key)) => Ok(key),
             Ok(other) => Err(self.error(&format!("it yields {}, not a string", other.type_name()))),
-            Err(fault) => Err(self.error(fault.reason())),
+            Err(cause) => Err(self.error(&cause)),
         }
     }
 
@@ -44,20 +38,6 @@ impl Expression {
     }
 }
 
-#[cfg(not(feature = "cel"))]
-impl Expression {
-    /// Always fails: expressions need the feature.
-    pub(crate) fn compile(_text: &str) -> Result<Self, String> {
-        Err("this engine was built without the cargo feature `cel`, which idempotency expressions need".into())
-    }
-
-    /// Unreachable, as the type has no values.
-    pub(crate) fn key(&self, _input: &str, _metadata: &str) -> Result<String, String> {
-        match *self {}
-    }
-}
-
-#[cfg(feature = "cel")]
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
