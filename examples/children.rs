@@ -45,7 +45,7 @@ const COUNT_PART: Stub<Part, Total> = Stub::new("count-part");
 /// Counts the parts of an order in child runs, and adds them up.
 async fn count_order(order: Order, ctx: Context) -> Result<Total, TaskError> {
     let parts = order.parts.iter().enumerate().map(|(number, items)| {
-        // The key identifies the child in every attempt, whatever the order of the calls.
+        // The key identifies the child in every attempt, regardless of the order of the calls.
         ChildItem::new(&Part { items: *items }).key(format!("part-{number}"))
     });
     let mut total = Total { items: 0, team: String::new() };

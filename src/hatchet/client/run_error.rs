@@ -97,11 +97,7 @@ impl RunFailure {
 impl fmt::Display for RunFailure {
     /// Type and message in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failure = Failure::parse(&self.text);
-        if let Some(type_name) = failure.type_name {
-            write!(f, "{type_name}: ")?;
-        }
-        f.write_str(&failure.message.replace('\n', " "))
+        Failure::parse(&self.text).fmt(f)
     }
 }
 

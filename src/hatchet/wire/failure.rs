@@ -4,7 +4,7 @@
 //! SDK, whose parser reads the first line as the message. Details follow, such as causes and a traceback. This library adds
 //! a last line with the task and the attempt.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// Separator between the task and the attempt's number in the last line.
 const ATTEMPT: &str = ", attempt ";
@@ -50,6 +50,16 @@ impl<'a> Failure<'a> {
         let last = text.rsplit_once('\n').map(|(_, line)| line).filter(|line| line.starts_with(IN_TASK));
         let attempt = last.and_then(|line| line.rsplit_once(ATTEMPT)?.1.parse().ok());
         Self { type_name, message, attempt }
+    }
+}
+
+impl fmt::Display for Failure<'_> {
+    /// Type and message in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(type_name) = self.type_name {
+            write!(f, "{type_name}: ")?;
+        }
+        f.write_str(&self.message.replace('\n', " "))
     }
 }
 

@@ -53,8 +53,8 @@ impl RunOutcome {
         }
     }
 
-    /// Deserializes the output of one task of a completed workflow. A run of a single task has only one output, whatever
-    /// the name. A skipped task has the output `null`.
+    /// Deserializes the output of one task of a completed workflow. A run of a single task has one output,
+    /// which any name selects. A skipped task has the output `null`.
     ///
     /// # Errors
     ///

@@ -46,11 +46,6 @@ impl TaskFailure {
 impl fmt::Display for TaskFailure {
     /// Task, type and message in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failure = Failure::parse(&self.text);
-        write!(f, "{}: ", self.task)?;
-        if let Some(type_name) = failure.type_name {
-            write!(f, "{type_name}: ")?;
-        }
-        f.write_str(&failure.message.replace('\n', " "))
+        write!(f, "{}: {}", self.task, Failure::parse(&self.text))
     }
 }
