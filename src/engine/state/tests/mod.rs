@@ -6,8 +6,6 @@ mod concurrency;
 mod conditions;
 mod dependencies;
 mod fairness;
-#[cfg(feature = "cel")]
-mod group_model;
 mod placement;
 mod random_operations;
 mod rate_limits;
