@@ -32,6 +32,13 @@ async fn status_is(target: &Target, run: &str, status: RunStatus) {
     target.details_until(run, status.as_str_name(), |details| details.status() == status).await;
 }
 
+/// Receives the assignment of a run, which must be the next, and completes its task.
+async fn complete_next(worker: &mut RawWorker, run: &str) {
+    let action = worker.next_start().await;
+    assert_eq!(action.workflow_run_id, run);
+    worker.complete(&action, "{}").await;
+}
+
 /// The type and the message of each event of a task, oldest first, once an event of this type is there.
 async fn events(target: &Target, task: &str, last: &str) -> Vec<(String, String, String)> {
     let path = format!("/api/v1/stable/tasks/{task}/task-events?limit=50&offset=0");
@@ -63,9 +70,7 @@ async fn round_robin_holds_runs_beyond_the_limit_of_their_key() {
     let queued = events(&target, &second, "QUEUED").await;
     assert_eq!(queued[0].1, "concurrency keys evaluated as: x");
     worker.complete(&running, "{}").await;
-    let action = worker.next_start().await;
-    assert_eq!(action.workflow_run_id, second);
-    worker.complete(&action, "{}").await;
+    complete_next(&mut worker, &second).await;
     worker.close().await;
     control.close().await;
 }
@@ -170,9 +175,7 @@ async fn tenant_scoped_rule_limits_several_workflows() {
     control.complete_runs(&target).await;
     assert!(worker.waiting_action().is_none(), "both workflows share one limit");
     worker.complete(&running, "{}").await;
-    let action = worker.next_start().await;
-    assert_eq!(action.workflow_run_id, waiting);
-    worker.complete(&action, "{}").await;
+    complete_next(&mut worker, &waiting).await;
     trigger(&target, &a, "two").await;
     trigger(&target, &b, "two").await;
     for _ in 0..2 {
@@ -227,15 +230,9 @@ async fn task_enters_the_groups_of_its_rules_in_turn() {
     assert!(worker.waiting_action().is_none());
     let queued = events(&target, &third, "QUEUED").await;
     assert_eq!(queued[0].1, "concurrency keys evaluated as: y b");
-    for (running, next) in [(running, &second)] {
-        worker.complete(&running, "{}").await;
-        let action = worker.next_start().await;
-        assert_eq!(&action.workflow_run_id, next);
-        worker.complete(&action, "{}").await;
-    }
-    let action = worker.next_start().await;
-    assert_eq!(action.workflow_run_id, third);
-    worker.complete(&action, "{}").await;
+    worker.complete(&running, "{}").await;
+    complete_next(&mut worker, &second).await;
+    complete_next(&mut worker, &third).await;
     worker.close().await;
     control.close().await;
 }
@@ -255,9 +252,7 @@ async fn higher_priority_enters_its_group_first() {
     events(&target, &high, "QUEUED").await;
     worker.complete(&running, "{}").await;
     for expected in [high, low] {
-        let action = worker.next_start().await;
-        assert_eq!(action.workflow_run_id, expected);
-        worker.complete(&action, "{}").await;
+        complete_next(&mut worker, &expected).await;
     }
     worker.close().await;
 }
@@ -280,9 +275,7 @@ async fn retry_keeps_its_place() {
     let retry = worker.next_start().await;
     assert_eq!((&retry.workflow_run_id, retry.retry_count), (&first, 1));
     worker.complete(&retry, "{}").await;
-    let action = worker.next_start().await;
-    assert_eq!(action.workflow_run_id, second);
-    worker.complete(&action, "{}").await;
+    complete_next(&mut worker, &second).await;
     worker.close().await;
 }
 
