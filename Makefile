@@ -12,7 +12,7 @@ RUN := --embedded=auto
 RUNS := 500
 
 .PHONY: help build demo dev run-worker run-worker-sync run-external-trigger run-sync-trigger run-cpu-trigger \
-        run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test test-fast chaos test-browser \
+        run-sync-process-pool-trigger run-task-status-benchmark doctor list-tasks test test-fast chaos test-browser pictures \
         conformance interop interop-install proto lint deny doc bench bench-build ci clean
 
 help: ## list the commands
@@ -70,6 +70,8 @@ list-tasks: build ## print names, kinds and schemas of the tasks
 test: ## run all tests offline, the conformance suite on an in-memory and a durable engine
 	@$(CARGO) test --quiet
 	@HATCHET_TEST_TARGET=durable $(CARGO) test --quiet --test it conformance
+	@$(CARGO) build --quiet --features opentelemetry --example opentelemetry
+	@$(CARGO) test --quiet --features opentelemetry --test opentelemetry
 
 # Tests of the binaries that take less than 2 s each.
 FAST_TESTS := process::settings process::runner::quickstart process::connection::tls process::connection::proxy \
@@ -84,7 +86,10 @@ chaos: ## run the fault tests in full and print a table; HATCHET_TEST_TARGET=rea
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --test it chaos -- --nocapture --test-threads 1
 
 test-browser: ## test the benchmark report and the dashboard in a headless browser, if one is installed
-	@$(CARGO) test --quiet --test it browser:: -- --ignored --nocapture
+	@$(CARGO) test --quiet --test it -- browser:: dashboard:: --ignored --nocapture
+
+pictures: ## take the pictures of the guide with a headless browser
+	@HATCHET_TEST_PICTURES=$(CURDIR)/src/guide/pictures $(CARGO) test --quiet --test it dashboard::pictures::guide -- --ignored
 
 conformance: ## run the conformance suite on the Hatchet of HATCHET_CLIENT_TOKEN
 	@test -n "$$HATCHET_CLIENT_TOKEN" || { echo "set HATCHET_CLIENT_TOKEN (and HATCHET_CLIENT_TLS_STRATEGY) first" >&2; exit 2; }
@@ -93,25 +98,33 @@ conformance: ## run the conformance suite on the Hatchet of HATCHET_CLIENT_TOKEN
 INTEROP := target/interop
 PYTHON_SDK := hatchet-sdk==1.43.1
 NODE_SDK := @hatchet-dev/typescript-sdk@1.33.2
+GO_SDK := github.com/hatchet-dev/hatchet/sdks/go
+GO_SDK_VERSION := v0.104.7
 
-interop: interop-install ## run the official Python and TypeScript SDKs on the embedded engine
+interop: interop-install ## run the official Python, TypeScript and Go SDKs on the embedded engine
+	@cd $(INTEROP)/go && go build -o features $(CURDIR)/tests/it/interop/go/*.go
 	@$(CARGO) test --quiet --test it interop -- --ignored --test-threads 2
 
 # A separate target, so that CI can distinguish a missing package registry from a failing test.
 interop-install:
 	@command -v python3 >/dev/null || { echo "make interop needs python3 with venv" >&2; exit 2; }
 	@command -v npm >/dev/null || { echo "make interop needs node and npm" >&2; exit 2; }
+	@command -v go >/dev/null || { echo "make interop needs go 1.26 or later" >&2; exit 2; }
 	@test -x $(INTEROP)/venv/bin/pip || python3 -m venv $(INTEROP)/venv
 	@$(INTEROP)/venv/bin/pip install --quiet --disable-pip-version-check $(PYTHON_SDK)
 	@mkdir -p $(INTEROP)/node && cd $(INTEROP)/node && npm install --silent --no-audit --no-fund $(NODE_SDK)
+	@mkdir -p $(INTEROP)/go && cd $(INTEROP)/go && { test -f go.mod || go mod init interop 2>/dev/null; } && \
+		{ messages=$$(go get $(GO_SDK)@$(GO_SDK_VERSION) 2>&1) || { echo "$$messages" >&2; exit 1; }; } && \
+		go build $(GO_SDK)
 
 lint: ## check formatting and lints, warnings denied
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
+	@$(CARGO) clippy --quiet --features opentelemetry --lib --test opentelemetry --example opentelemetry -- -D warnings
 	@$(CARGO) clippy --quiet --no-default-features --lib --bins -- -D warnings
 	@$(CARGO) clippy --quiet --no-default-features --features engine --lib --bins -- -D warnings
 
-deny: ## check licences, bans and sources of the dependencies
+deny: ## check licenses, bans and sources of the dependencies
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny --log-level error check --hide-inclusion-graph licenses bans sources; \
 	else \
@@ -120,6 +133,7 @@ deny: ## check licences, bans and sources of the dependencies
 
 doc: ## build the documentation, warnings denied
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps
+	@cp -r src/guide/pictures $(or $(CARGO_TARGET_DIR),target)/doc/hatchet_quickstart/guide/dashboard/
 
 bench: ## measure the figures of the guide
 	@$(CARGO) bench --quiet --bench figures

@@ -1,5 +1,5 @@
-//! Limits the concurrent runs of each customer, and the runs in a time window. Runs offline, with the engine in the same
-//! process.
+//! Limits the concurrent runs of each customer, and the runs in a time window. Runs offline, with the engine in the
+//! same process.
 //!
 //! Prints:
 //!

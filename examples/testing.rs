@@ -43,7 +43,7 @@ fn ada() -> Person {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The body alone: the test states what the child returns.
+    // The body alone: the test states the output of the child.
     let greeting = |person: Person| Text { text: format!("Hello, {}!", person.name) };
     let run = WELCOME.task(welcome).test().child(&GREET, greeting).run(ada()).await;
     let child = &run.children[0];

@@ -40,10 +40,10 @@ struct Receipt {
 }
 
 /// The workflow's name and types, and the task whose output is the result. The worker and its callers share it.
-const FULFIL: Stub<Order, Receipt> = Stub::new("fulfil").output_of("receipt");
+const FULFILL: Stub<Order, Receipt> = Stub::new("fulfill").output_of("receipt");
 
-fn fulfil() -> Workflow<Order, Receipt> {
-    FULFIL.workflow(|flow| {
+fn fulfill() -> Workflow<Order, Receipt> {
+    FULFILL.workflow(|flow| {
         let reserved = flow.task("reserve", |_, _| async move { Ok(Reserved { warehouse: "north".to_owned() }) });
         let charged = flow.task("charge", charge);
         let gift = flow
@@ -78,11 +78,11 @@ async fn charge(order: Order, _ctx: Context) -> Result<Charged, TaskError> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::start(EngineOptions::default()).await?;
     let client = Client::new(ClientConfig::from_handshake(engine.handshake(), &Sources::default())?)?;
-    let mut worker = Worker::new(&client).register(fulfil()).start()?;
+    let mut worker = Worker::new(&client).register(fulfill()).start()?;
     worker.listening().await?;
 
     for total in [20, 200, 0] {
-        match client.run(&FULFIL, &Order { total }).await {
+        match client.run(&FULFILL, &Order { total }).await {
             Ok(receipt) => println!("order of {total}: {}", receipt.text),
             Err(RunError::Failed(failure)) => println!("order of {total}: failed: {}", failure.message()),
             Err(other) => return Err(other.into()),

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// `git archive` replaces this text by the commit: see `.gitattributes`.
+/// `git archive` replaces this text with the commit: see `.gitattributes`.
 const ARCHIVE_COMMIT: &str = "$Format:%H$";
 
 fn main() {

@@ -12,8 +12,8 @@
 //! - [`mod@bench`]: triggers many runs and measures them
 //! - [`cli`]: the command lines of the two binaries
 //!
-//! The binaries `worker` and `runner` contain the tasks of the application (`src/tasks`), pass them to [`cli::worker`] and
-//! [`cli::runner`], and return their exit codes. A binary of another crate can do the same with its own tasks.
+//! The binaries `worker` and `runner` contain the tasks of the application (`src/tasks`), pass them to [`cli::worker`]
+//! and [`cli::runner`], and return their exit codes. A binary of another crate can do the same with its own tasks.
 
 #![warn(missing_debug_implementations)]
 

@@ -39,7 +39,7 @@ pub(crate) struct Bare {
     _stop: oneshot::Sender<()>,
 }
 
-/// An id with the length of real ones.
+/// An id with the length of a real id.
 const ID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A server of the two dispatcher calls that every task needs.
@@ -119,14 +119,14 @@ fn assignment() -> AssignedAction {
 }
 
 /// The report of an assignment.
-fn report(of: &AssignedAction, kind: StepActionEventType, output: &str) -> StepActionEvent {
+fn report(action: &AssignedAction, kind: StepActionEventType, output: &str) -> StepActionEvent {
     StepActionEvent {
         worker_id: ID.to_owned(),
-        job_id: of.job_id.clone(),
-        job_run_id: of.job_run_id.clone(),
-        task_id: of.task_id.clone(),
-        task_run_external_id: of.task_run_external_id.clone(),
-        action_id: of.action_id.clone(),
+        job_id: action.job_id.clone(),
+        job_run_id: action.job_run_id.clone(),
+        task_id: action.task_id.clone(),
+        task_run_external_id: action.task_run_external_id.clone(),
+        action_id: action.action_id.clone(),
         event_timestamp: Some(std::time::SystemTime::now().into()),
         event_type: kind.into(),
         event_payload: output.to_owned(),
@@ -162,8 +162,8 @@ impl Bare {
         Ok(Self { client: DispatcherClient::new(channel), bearer, _stop: stop })
     }
 
-    async fn report(&self, of: &AssignedAction, kind: StepActionEventType, output: &str) -> Result<(), Status> {
-        let mut request = Request::new(report(of, kind, output));
+    async fn report(&self, action: &AssignedAction, kind: StepActionEventType, output: &str) -> Result<(), Status> {
+        let mut request = Request::new(report(action, kind, output));
         request.metadata_mut().insert("authorization", self.bearer.clone());
         self.client.clone().send_step_action_event(request).await.map(drop)
     }
@@ -194,8 +194,8 @@ impl Bare {
         let assignments = self.client.clone().listen_v2(WorkerListenRequest { worker_id: count.to_string() }).await?;
         let reported = assignments.into_inner().map_ok(|assignment| async move {
             let start_event = self.report(&assignment, StepActionEventType::StepEventTypeStarted, "");
-            let ended = self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}");
-            try_join(start_event, ended).await.map(drop)
+            let end_event = self.report(&assignment, StepActionEventType::StepEventTypeCompleted, "{}");
+            try_join(start_event, end_event).await.map(drop)
         });
         let done = reported.try_buffer_unordered(in_flight).try_collect::<Vec<()>>().await?.len();
         anyhow::ensure!(done == count, "received {done} of {count} bare tasks");

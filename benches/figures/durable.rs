@@ -25,7 +25,7 @@ const ROUNDS: usize = 5;
 /// Number of finished or queued runs.
 const MANY: usize = 100_000;
 
-/// The same load on a persistent engine and on an engine in memory.
+/// Measures the same load on a persistent engine and on an engine in memory.
 pub(crate) async fn throughput() -> Result<Figure> {
     const COUNT: usize = 10_000;
     let folder = tempfile::tempdir()?;
@@ -67,7 +67,8 @@ pub(crate) async fn throughput() -> Result<Figure> {
     })
 }
 
-/// Time from the start of a worker process with its engine to its banner, with many finished runs in the folder.
+/// Measures the time from the start of a worker process with its engine to its banner, with many finished runs in the
+/// folder.
 pub(crate) async fn start() -> Result<Figure> {
     let folder = tempfile::tempdir()?;
     let fixture = Fixture::persistent(&folder.path().join(".hatchet")).await?;
@@ -77,14 +78,14 @@ pub(crate) async fn start() -> Result<Figure> {
     fixture.stop().await?;
     let (mut millis, mut fresh, mut resident) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..7 {
-        let (process, took) = Process::start(&mut embedded_worker(), folder.path()).await?;
+        let (process, elapsed) = Process::start(&mut embedded_worker(), folder.path()).await?;
         resident.extend(process.resident());
         process.stop().await?;
-        millis.push(took.as_secs_f64() * 1e3);
+        millis.push(elapsed.as_secs_f64() * 1e3);
         let empty = tempfile::tempdir()?;
-        let (process, took) = Process::start(&mut embedded_worker(), empty.path()).await?;
+        let (process, elapsed) = Process::start(&mut embedded_worker(), empty.path()).await?;
         process.stop().await?;
-        fresh.push(took.as_secs_f64() * 1e3);
+        fresh.push(elapsed.as_secs_f64() * 1e3);
     }
     let size = std::fs::metadata(folder.path().join(".hatchet/engine.db"))?.len() >> 20;
     Ok(Figure {
@@ -102,7 +103,7 @@ pub(crate) async fn start() -> Result<Figure> {
     })
 }
 
-/// Memory of a worker with its engine while many runs are queued.
+/// Measures the memory of a worker with its engine while many runs are queued.
 pub(crate) async fn queued_memory() -> Result<Figure> {
     let folder = tempfile::tempdir()?;
     let mut command = embedded_worker();

@@ -74,7 +74,7 @@ impl Fixture {
     }
 
     async fn on(engine: Engine, map_config: impl AsyncFnOnce(ClientConfig) -> Result<ClientConfig>) -> Result<Self> {
-        // The environment is ignored, so that the figures are those of the defaults.
+        // The environment is ignored, so that the default settings are measured.
         let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default())?;
         let client = Client::new(config.clone())?;
         let worker_config = map_config(config).await?;
@@ -122,22 +122,22 @@ impl Fixture {
         let runs = trigger_many(&self.client, task, &input, count).await?;
         let started = Instant::now();
         let worker = self.worker.insert(start_worker(&self.worker_config).await?);
-        let ended = |worker: &RunningWorker| {
+        let is_drained = |worker: &RunningWorker| {
             let stats = worker.stats();
-            let ended = stats.tasks.get(task).map_or(0, |task| task.finished.values().sum::<u64>());
-            stats.attempts == 0 && ended >= count as u64
+            let finished = stats.tasks.get(task).map_or(0, |task| task.finished.values().sum::<u64>());
+            stats.attempts == 0 && finished >= count as u64
         };
         let all = async {
-            while !ended(worker) {
+            while !is_drained(worker) {
                 sleep(POLL_INTERVAL).await;
             }
         };
         timeout(QUEUE_TIMEOUT, all).await.with_context(|| {
             format!("{count} queued runs have not finished within {}", readable_duration(QUEUE_TIMEOUT))
         })?;
-        let took = started.elapsed();
+        let elapsed = started.elapsed();
         wait_for_all(&runs).await?;
-        Ok(took)
+        Ok(elapsed)
     }
 }
 

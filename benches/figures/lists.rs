@@ -37,7 +37,7 @@ const BYTES: usize = 1 << 20;
 /// Number of workers, and of workflows.
 const WORKERS: usize = 10_000;
 
-/// The longest duration of a small call while a list is read.
+/// Measures the longest duration of a small call while a list is read.
 pub(crate) async fn measure() -> Result<Figure> {
     let engine = Engine::start(EngineOptions::default()).await?;
     let handshake = engine.handshake().clone();
@@ -51,13 +51,13 @@ pub(crate) async fn measure() -> Result<Figure> {
     ];
     let (mut max_durations, mut notes) = (Vec::new(), Vec::new());
     for path in lists {
-        let (took, bytes, calls) = measure_list(&client, &handshake, path.clone()).await?;
+        let (elapsed, bytes, calls) = measure_list(&client, &handshake, path.clone()).await?;
         let longest = calls.iter().copied().max().unwrap_or_default();
         let name = path.split(['?', '/']).rfind(|part| !part.contains('=')).unwrap_or_default().to_owned();
         notes.push(format!(
             "{name}: {:.1} MB in {}; a concurrent call takes at most {}, p50 {}",
             bytes as f64 / 1e6,
-            readable_duration(took),
+            readable_duration(elapsed),
             readable_duration(longest),
             readable_duration(p50(&calls))
         ));
@@ -121,8 +121,8 @@ async fn measure_list(
             break;
         }
     }
-    let (took, bytes) = list.await??;
-    Ok((took, bytes, calls))
+    let (elapsed, bytes) = list.await??;
+    Ok((elapsed, bytes, calls))
 }
 
 /// Reads a response to its end and counts its bytes.

@@ -14,6 +14,7 @@ mod load;
 mod many;
 mod process;
 mod real;
+mod shapes;
 mod size;
 mod slow_link;
 mod table;
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs on a runtime like that of the worker binary.
+/// Runs on a runtime with the settings of the worker binary.
 fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
@@ -97,6 +98,7 @@ async fn measure(wanted: &[u32]) -> Result<()> {
     if on(13) {
         table.print(&many::bulk_trigger().await?)?;
     }
+    measure_shapes(&on, &table).await?;
     if on(17) {
         table.print(&depth::measure().await?)?;
     }
@@ -107,17 +109,7 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         table.print(&lists::measure().await?)?;
     }
     #[cfg(feature = "durable")]
-    {
-        if on(14) {
-            table.print(&durable::throughput().await?)?;
-        }
-        if on(15) {
-            table.print(&durable::start().await?)?;
-        }
-        if on(16) {
-            table.print(&durable::queued_memory().await?)?;
-        }
-    }
+    measure_durable(&on, &table).await?;
     for (number, measured) in real::figures(&on).await? {
         match measured {
             Some(figure) => table.print(&figure)?,
@@ -125,4 +117,31 @@ async fn measure(wanted: &[u32]) -> Result<()> {
         }
     }
     table.end(&size::facts())
+}
+
+async fn measure_shapes(on: &impl Fn(u32) -> bool, table: &Table) -> Result<()> {
+    if on(21) {
+        table.print(&shapes::chain().await?)?;
+    }
+    if on(22) {
+        table.print(&shapes::children().await?)?;
+    }
+    if on(23) {
+        table.print(&shapes::events().await?)?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "durable")]
+async fn measure_durable(on: &impl Fn(u32) -> bool, table: &Table) -> Result<()> {
+    if on(14) {
+        table.print(&durable::throughput().await?)?;
+    }
+    if on(15) {
+        table.print(&durable::start().await?)?;
+    }
+    if on(16) {
+        table.print(&durable::queued_memory().await?)?;
+    }
+    Ok(())
 }

@@ -32,7 +32,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a command in a folder and waits for its banner. Returns the duration, too.
+    /// Starts a command in a folder and waits for its banner. Also returns the duration.
     pub(crate) async fn start(command: &mut Command, folder: &Path) -> Result<(Self, Duration)> {
         let started = Instant::now();
         let mut child = command
@@ -49,12 +49,12 @@ impl Process {
             match timeout(START_TIMEOUT, lines.next_line()).await?? {
                 Some(line) if line.contains(BANNER) => break,
                 Some(line) => output.push(line),
-                None => anyhow::bail!("the worker ended before its banner:\n{}", output.join("\n")),
+                None => anyhow::bail!("the worker exited before its banner:\n{}", output.join("\n")),
             }
         }
-        let took = started.elapsed();
+        let elapsed = started.elapsed();
         let reading = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok((Self { child, _stderr: tokio_util::task::AbortOnDropHandle::new(reading) }, took))
+        Ok((Self { child, _stderr: tokio_util::task::AbortOnDropHandle::new(reading) }, elapsed))
     }
 
     /// Resident memory in MiB. `None` if the system does not report it.
@@ -80,7 +80,7 @@ impl Process {
     }
 }
 
-/// The worker binary with its engine, without settings from the environment.
+/// Returns the command of the worker binary with its engine, without settings from the environment.
 pub(crate) fn embedded_worker() -> Command {
     let mut command = Command::new(WORKER_BINARY);
     command.arg("--embedded");
@@ -92,14 +92,14 @@ pub(crate) fn embedded_worker() -> Command {
     command
 }
 
-/// Time from the start of the process to the banner, each time in a new folder.
+/// Measures the time from the start of the process to the banner, each time in a new folder.
 pub(crate) async fn start_to_registered() -> Result<Figure> {
     let mut millis = Vec::new();
     for _ in 0..9 {
         let folder = tempfile::tempdir()?;
-        let (process, took) = Process::start(&mut embedded_worker(), folder.path()).await?;
+        let (process, elapsed) = Process::start(&mut embedded_worker(), folder.path()).await?;
         process.stop().await?;
-        millis.push(took.as_secs_f64() * 1e3);
+        millis.push(elapsed.as_secs_f64() * 1e3);
     }
     Ok(Figure {
         number: 5,
@@ -112,7 +112,7 @@ pub(crate) async fn start_to_registered() -> Result<Figure> {
     })
 }
 
-/// Memory of an idle worker with its engine.
+/// Measures the memory of an idle worker with its engine.
 pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
     let resident = idle_memory(&mut embedded_worker(), None).await?;
     Ok(Figure {
@@ -126,8 +126,8 @@ pub(crate) async fn idle_memory_embedded() -> Result<Figure> {
     })
 }
 
-/// Median of the resident memory of three idle processes, each in its own folder unless a folder is given. NaN if the
-/// system does not report it.
+/// Measures the median of the resident memory of three idle processes, each in its own folder unless a folder is given.
+/// NaN if the system does not report it.
 pub(crate) async fn idle_memory(command: &mut Command, folder: Option<&Path>) -> Result<f64> {
     let mut resident = Vec::new();
     for _ in 0..3 {

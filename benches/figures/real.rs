@@ -54,7 +54,7 @@ pub(crate) async fn no_op_worker() -> Result<()> {
     Ok(())
 }
 
-/// CPU time of a worker process per 1,000 no-op runs.
+/// Measures the CPU time of a worker process per 1,000 no-op runs.
 async fn worker_cpu(mut sources: Sources) -> Result<Figure> {
     const RUNS: usize = 1_000;
     let namespace = namespace();
@@ -69,7 +69,7 @@ async fn worker_cpu(mut sources: Sources) -> Result<Figure> {
     let before = process.cpu().context(unavailable)?;
     let started = Instant::now();
     run_many(&client, NO_OP, &json!({}), RUNS).await?;
-    let took = started.elapsed().as_secs_f64();
+    let elapsed = started.elapsed().as_secs_f64();
     let used = process.cpu().context(unavailable)? - before;
     let resident = process.resident().unwrap_or(f64::NAN);
     process.stop().await?;
@@ -82,7 +82,7 @@ async fn worker_cpu(mut sources: Sources) -> Result<Figure> {
         target: Target::AtMost(0.25, " s"),
         notes: vec![format!(
             "{:.0} tasks/s, limited by the engine; resident afterwards: {resident:.1} MiB",
-            RUNS as f64 / took
+            RUNS as f64 / elapsed
         )],
     })
 }
@@ -103,8 +103,8 @@ async fn worker_memory() -> Result<Figure> {
     })
 }
 
-/// Runs of the CPU task relative to the same number of sleeps on the same number of slots. Neither body takes
-/// noticeable time, so both rates are those at which the engine assigns freed slots.
+/// Measures the rate of runs of the CPU task relative to the same number of sleeps on the same number of slots. Neither
+/// body takes noticeable time, so both rates are those at which the engine assigns freed slots.
 async fn cpu_runs_and_sleeps(mut sources: Sources) -> Result<Figure> {
     const RUNS: usize = 40;
     const SLOTS: usize = 2;
@@ -148,7 +148,7 @@ async fn cpu_runs_and_sleeps(mut sources: Sources) -> Result<Figure> {
     })
 }
 
-/// A unique namespace.
+/// Returns a unique namespace.
 fn namespace() -> String {
     format!("bench-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
 }

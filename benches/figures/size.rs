@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-/// Lines about the build.
+/// Returns lines about the build.
 pub(crate) fn facts() -> Vec<String> {
     let mut facts = Vec::new();
     match (crates("normal"), crates("normal,build")) {
@@ -21,7 +21,7 @@ pub(crate) fn facts() -> Vec<String> {
     facts
 }
 
-/// Number of crates in a build of the two binaries, without this crate.
+/// Counts the crates in a build of the two binaries, without this crate.
 fn crates(edges: &str) -> Option<usize> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

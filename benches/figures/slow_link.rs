@@ -23,7 +23,7 @@ use super::{
 /// Delay in each direction: 25 ms, half of a round trip of 50 ms.
 const ONE_WAY: Duration = Duration::from_millis(25);
 
-/// Time from the trigger to the result over the slow link.
+/// Measures the time from the trigger to the result over the slow link.
 pub(crate) async fn measure() -> Result<Figure> {
     const SAMPLES: usize = 40;
     let mut proxy = None;
@@ -71,12 +71,12 @@ async fn delaying_proxy(target: SocketAddr) -> Result<(SocketAddr, AbortOnDropHa
     Ok((address, AbortOnDropHandle::new(accepting)))
 }
 
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+async fn forward(mut reader: OwnedReadHalf, mut writer: OwnedWriteHalf) {
     // Bounded, so that a slow reader slows the writer down, as on a link.
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
     let reading = async move {
         let mut buffer = vec![0; 64 * 1024];
-        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        while let Ok(count @ 1..) = reader.read(&mut buffer).await {
             if sender.send((Instant::now() + ONE_WAY, buffer[..count].to_vec())).await.is_err() {
                 return;
             }
@@ -85,7 +85,7 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let writing = async move {
         while let Some((due, bytes)) = receiver.recv().await {
             tokio::time::sleep_until(due).await;
-            if to.write_all(&bytes).await.is_err() {
+            if writer.write_all(&bytes).await.is_err() {
                 return;
             }
         }

@@ -103,7 +103,7 @@ fn number(value: f64) -> String {
     if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
-/// The smallest sample that at least this share of the samples does not exceed.
+/// Returns the smallest sample that at least this share of the samples does not exceed.
 pub(crate) fn percentile(samples: &[Duration], share: f64) -> Duration {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();
@@ -115,14 +115,14 @@ pub(crate) fn p50(samples: &[Duration]) -> Duration {
     percentile(samples, 0.5)
 }
 
-/// The median.
+/// Returns the middle sample, the greater one of two; NaN without samples.
 pub(crate) fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Numbers joined for a note.
+/// Joins numbers for a note.
 pub(crate) fn row(numbers: &[f64]) -> String {
     numbers.iter().map(|n| number(*n)).collect::<Vec<_>>().join(", ")
 }

@@ -35,14 +35,14 @@ pub struct BenchmarkInfo {
     pub warnings: Vec<String>,
 }
 
-/// The result of a benchmark.
+/// The summary of a completed or stopped benchmark, with the errors of writing its report.
 #[derive(Debug)]
 pub struct BenchmarkResult {
-    /// The summary.
+    /// Metrics, settings and warnings, as written to `summary.json`.
     pub summary: Summary,
     /// The reason for its end.
     pub end: EndReason,
-    /// Errors of writing the report, a line each.
+    /// Errors from writing the report, one line for each.
     pub write_errors: Vec<String>,
 }
 
@@ -65,8 +65,8 @@ pub async fn run(
 
     let mut warnings = info.warnings;
     if let Err(error) = complete_times(client, &plan, &mut recording).await {
-        observer.note(&format!("reading the times of starts and finishes failed: {error}"));
-        warnings.push(format!("Reading the times of starts and finishes failed: {error}."));
+        observer.note(&format!("reading the start and finish times failed: {error}"));
+        warnings.push(format!("Reading the start and finish times failed: {error}."));
     }
     let recovered = recording.runs.classify_recovered();
     let verification = recording.second_pass.as_ref().map(|second_pass| {
@@ -79,14 +79,14 @@ pub async fn run(
         engine_version: info.engine_version,
         address: client.config().host_port.clone(),
         version: env!("HATCHET_QUICKSTART_VERSION").to_owned(),
-        optimised: !cfg!(debug_assertions),
+        optimized: !cfg!(debug_assertions),
         command: info.command,
         machine,
     };
     if let Some(before) = &info.before
         && (before.settings.runs, before.settings.rate) != (plan.runs, plan.rate)
     {
-        warnings.push("The compared benchmark has another number of runs or another rate.".to_owned());
+        warnings.push("The compared benchmark has a different number of runs or a different rate.".to_owned());
     }
     let inputs = SummaryInputs { environment, cpu_time, verification, recovered, warnings };
     let summary = summary::compute(&recording, &plan, inputs);
@@ -97,11 +97,11 @@ pub async fn run(
 /// Reads the times of all runs from the engine's REST list.
 async fn complete_times(client: &Client, plan: &LoadPlan, recording: &mut Recording) -> Result<(), String> {
     let rest = client.rest().ok_or("the REST address is unknown: set HATCHET_CLIENT_SERVER_URL")?;
-    // The earlier run of a duplicate may be as old as its key.
+    // A duplicate stands for a run of an earlier benchmark, which may be as old as the key may be.
     let has_older = recording.runs.all.iter().any(|run| run.recovered || run.acceptance == Acceptance::Duplicate);
     let age = if has_older { KEY_TTL + CLOCK_MARGIN } else { CLOCK_MARGIN };
-    let span = Span { began: recording.began, duration: recording.duration };
-    fill_times(rest, plan, &mut recording.runs, span, span.began - age).await.map_err(|e| e.to_string())
+    let span = Span { started: recording.started, duration: recording.duration };
+    fill_times(rest, plan, &mut recording.runs, span, span.started - age).await.map_err(|e| e.to_string())
 }
 
 /// Writes all files of the report, even if one fails. Returns the errors.

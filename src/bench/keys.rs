@@ -18,7 +18,7 @@ pub const KEY_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Maximum length of a prefix, in characters.
 const MAX_PREFIX: usize = 64;
 
-/// The key of a run.
+/// Returns `<prefix>:<task>:<index>`.
 pub(super) fn run_key(prefix: &str, task: &str, index: usize) -> String {
     format!("{prefix}:{task}:{index}")
 }

@@ -1,4 +1,4 @@
-//! The benchmark: submits many runs, waits for their ends, and reports rates and times.
+//! The benchmark: submits many runs, waits until they finish, and reports rates and times.
 //!
 //! It reaches the engine through the client alone, so that the same code measures the embedded engine and a real
 //! Hatchet.
@@ -24,7 +24,7 @@ pub use keys::{KEY_TTL, KEYED_SUFFIX, RUN_KEY, RUN_KEY_PREFIX, generate_prefix, 
 pub use load::serves;
 pub use observer::{Observer, Progress, TaskProgress};
 pub use plan::{LoadPlan, PlannedTask};
-pub use record::{EndReason, ReportFolder};
+pub use record::{EndReason, ReportFolder, SlotCount};
 pub use report::{Metric, ideal_time, metrics};
 pub use summary::Summary;
 pub use template::Template;

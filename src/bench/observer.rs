@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::record::SlotCount;
+
 /// Receives the progress of a benchmark.
 pub trait Observer: Send {
     /// Called every second, and once at the end.
@@ -15,14 +17,14 @@ pub trait Observer: Send {
 pub struct Progress {
     /// Time since the start.
     pub elapsed: Duration,
-    /// The progress of each task.
+    /// Counts and latencies of each task.
     pub tasks: Vec<TaskProgress>,
-    /// Runs that ended per second, over the last 5 s.
+    /// Runs that finished per second, over the last 5 s.
     pub rate: f64,
-    /// Estimated time until all runs have ended, at the current rate.
+    /// Estimated time until all runs have finished, at the current rate.
     pub remaining: Option<Duration>,
-    /// Slots in use and in total of the workers that serve the tasks. `None` if unknown.
-    pub slots: Option<(i64, i64)>,
+    /// Slots of the workers that serve the tasks. `None` if unknown.
+    pub slots: Option<SlotCount>,
 }
 
 /// The progress of a task's runs.
@@ -44,10 +46,10 @@ pub struct TaskProgress {
     pub failed: usize,
     /// Runs that were cancelled, or that no worker accepted within the schedule timeout.
     pub cancelled: usize,
-    /// Runs whose start or end is unknown.
+    /// Runs whose start or outcome is unknown.
     pub unaccounted: usize,
-    /// 50th, 95th and 99th percentile of the time from a run's due time until the benchmark received its end, with an
-    /// error of at most 5 %. Runs of earlier benchmarks do not count.
+    /// 50th, 95th and 99th percentile of the time from a run's due time until the benchmark was notified of its finish,
+    /// with an error of at most 5 %. Runs of earlier benchmarks do not count.
     pub percentiles: Option<[Duration; 3]>,
 }
 

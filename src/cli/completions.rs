@@ -1,6 +1,6 @@
 //! `runner completions` and `worker completions`: print a completion script for a shell.
 //!
-//! The script is made from the definition of the arguments, and contains the names of the tasks.
+//! The script is generated from the definition of the arguments, and contains the names of the tasks.
 
 use clap::{
     Arg, Command,
@@ -8,9 +8,9 @@ use clap::{
 };
 use clap_complete::Shell;
 
-use super::{Exit, output::print_line, task_registry::TaskRegistry};
+use super::{Exit, output::print_line};
 
-/// The arguments that take names of tasks, by their ids.
+/// Ids of the arguments that take task names.
 const TASK_ARGUMENTS: [&str; 2] = ["task_name", "tasks"];
 
 /// Print a completion script for a shell
@@ -22,9 +22,9 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// Prints the script for a program with this definition of its arguments.
-    pub(super) fn print(&self, program: Command, tasks: &TaskRegistry) -> Result<(), Exit> {
-        let mut program = with_task_names(program, tasks);
+    /// Prints the completion script of a program, whose arguments `program` defines. `names` are those of its tasks.
+    pub(super) fn print(&self, program: Command, names: &[String]) -> Result<(), Exit> {
+        let mut program = with_task_names(program, names);
         let name = program.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, name, &mut script);
@@ -32,20 +32,20 @@ impl Args {
     }
 }
 
-/// Lists the names of the tasks as values of the arguments of all commands that take them. The parser of a command has no such list, since
-/// some of these arguments take several names, and its error would not suggest similar names.
-fn with_task_names(command: Command, tasks: &TaskRegistry) -> Command {
-    command.mut_subcommands(|command| with_task_names(command, tasks)).mut_args(|argument: Arg| {
+/// Adds the task names as possible values of each argument that takes task names. The parser that runs a command has no
+/// such values: some of these arguments take several names, and its errors would not suggest similar names.
+fn with_task_names(command: Command, names: &[String]) -> Command {
+    command.mut_subcommands(|command| with_task_names(command, names)).mut_args(|argument: Arg| {
         if TASK_ARGUMENTS.contains(&argument.get_id().as_str()) {
             // A default must be a possible value, and the task that is the default may have been removed.
-            argument.value_parser(PossibleValuesParser::new(tasks.names())).default_value(Resettable::Reset)
+            argument.value_parser(PossibleValuesParser::new(names.to_vec())).default_value(Resettable::Reset)
         } else {
             argument
         }
     })
 }
 
-/// The examples of the help.
+/// Returns the examples for the help.
 pub(super) fn help(program: &str) -> String {
     format!(
         "Examples:\n  source <({program} completions bash)     in ~/.bashrc\n  source <({program} completions zsh)      \

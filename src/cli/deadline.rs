@@ -19,30 +19,33 @@ impl Deadline {
 
     /// The time of the deadline. `None` without a limit.
     pub(super) fn instant(self) -> Option<Instant> {
-        self.0.map(|(at, _)| at)
+        self.0.map(|(instant, _)| instant)
     }
 
     /// Waits for the deadline. Returns the limit.
     pub(super) async fn passed(self) -> Duration {
         match self.0 {
-            Some((at, limit)) => {
-                sleep_until(at).await;
+            Some((instant, limit)) => {
+                sleep_until(instant).await;
                 limit
             }
             None => std::future::pending().await,
         }
     }
 
-    /// Awaits a call. `None` if the deadline passes first.
+    /// Awaits a call. `None` if the deadline passes first; a call after it is not started.
     pub(super) async fn before<T>(self, call: impl Future<Output = T>) -> Option<T> {
         match self.0 {
-            Some((at, _)) => timeout_at(at, call).await.ok(),
+            // The timer is late by up to 1 ms, in which a fast call would succeed.
+            Some((instant, _)) if instant <= Instant::now() => None,
+            Some((instant, _)) => timeout_at(instant, call).await.ok(),
             None => Some(call.await),
         }
     }
 
-    /// Awaits a call. Fails if the deadline passes first. `consequence` completes the error with what was not done or
-    /// is not known. The error ends with the latest failure of a call, since the client may have retried until then.
+    /// Awaits a call. Fails if the deadline passes first. `consequence` is the end of the error's first sentence, such
+    /// as `and no run was submitted`. The error ends with the latest failure of a call, since the client may have
+    /// retried until then.
     pub(super) async fn require<T>(
         self,
         client: &Client,
@@ -67,13 +70,24 @@ impl Deadline {
 
     /// The latest failed call since the start, as the end of an error message. Empty if no call has failed.
     pub(super) fn last_failure(self, client: &Client) -> String {
-        let start = self.0.and_then(|(at, limit)| at.checked_sub(limit));
+        let start = self.0.and_then(|(instant, limit)| instant.checked_sub(limit));
         let failure = start.and_then(|start| client.connection().failure_since(start));
         failure.map(|error| format!(". The last error: {error}")).unwrap_or_default()
     }
 
-    /// The limit for readers; empty without a limit.
+    /// Returns the limit as text; empty without a limit.
     pub(super) fn limit(self) -> String {
         self.0.map(|(_, limit)| readable_duration(limit)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn call_after_the_deadline_is_not_started() {
+        let deadline = Deadline::after(Some(Duration::ZERO));
+        assert_eq!(deadline.before(async { panic!("started") }).await, None::<()>);
     }
 }

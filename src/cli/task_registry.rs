@@ -2,41 +2,60 @@
 
 use std::sync::Arc;
 
-use crate::hatchet::task::ErasedTask;
+use crate::hatchet::task::{ErasedTask, ErasedWorkflow};
 
-/// The tasks of the application, in the order in which they are listed. A clone shares them.
+/// A task or workflow.
+pub(super) trait Named: Clone {
+    /// The first name, then the aliases.
+    fn names(&self) -> Vec<&str>;
+}
+
+impl Named for ErasedTask {
+    fn names(&self) -> Vec<&str> {
+        self.names().collect()
+    }
+}
+
+impl Named for ErasedWorkflow {
+    fn names(&self) -> Vec<&str> {
+        self.names()
+    }
+}
+
+/// The tasks of the application, in the order in which they are listed: of the runner [`ErasedTask`]s, whose inputs it
+/// reads, and of the worker [`ErasedWorkflow`]s. A clone shares them.
 #[derive(Debug, Clone)]
-pub(super) struct TaskRegistry(Arc<[ErasedTask]>);
+pub(super) struct TaskRegistry<T = ErasedTask>(Arc<[T]>);
 
-impl TaskRegistry {
-    pub(super) fn new(tasks: Vec<ErasedTask>) -> Self {
+impl<T: Named> TaskRegistry<T> {
+    pub(super) fn new(tasks: Vec<T>) -> Self {
         Self(tasks.into())
     }
 
-    pub(super) fn all(&self) -> &[ErasedTask] {
+    pub(super) fn all(&self) -> &[T] {
         &self.0
     }
 
     /// The names and aliases of all tasks.
     pub(super) fn names(&self) -> Vec<String> {
-        self.0.iter().flat_map(ErasedTask::names).map(str::to_owned).collect()
+        self.0.iter().flat_map(Named::names).map(str::to_owned).collect()
     }
 
     /// Finds a task by its name or an alias. The error suggests similar names and lists all names.
-    pub(super) fn find(&self, name: &str) -> Result<ErasedTask, UnknownTask> {
-        match self.0.iter().find(|task| task.names().any(|n| n == name)) {
+    pub(super) fn find(&self, name: &str) -> Result<T, UnknownTask> {
+        match self.0.iter().find(|task| task.names().contains(&name)) {
             Some(task) => Ok(task.clone()),
             None => Err(UnknownTask::new(name, self.names())),
         }
     }
 
-    /// Finds tasks by their names or aliases. Returns each task once, even if several of its names are given. The error
-    /// is that of the first name that no task has.
-    pub(super) fn select<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<ErasedTask>, UnknownTask> {
-        let mut tasks: Vec<ErasedTask> = Vec::new();
+    /// Finds tasks by their names or aliases. Returns each task once, even if several of its names are given. Fails for
+    /// the first name that no task has.
+    pub(super) fn select<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<T>, UnknownTask> {
+        let mut tasks: Vec<T> = Vec::new();
         for name in names {
             let task = self.find(name)?;
-            if !tasks.iter().any(|chosen| chosen.name() == task.name()) {
+            if !tasks.iter().any(|chosen| chosen.names() == task.names()) {
                 tasks.push(task);
             }
         }
@@ -64,7 +83,7 @@ impl UnknownTask {
     }
 }
 
-/// The two known names that are most similar to a name, if they are similar at all.
+/// The two known names that are most similar to a name, if their similarity is high enough.
 pub(super) fn near(name: &str, known: &[String]) -> Vec<String> {
     let mut near: Vec<(f64, &String)> = known
         .iter()
@@ -90,7 +109,7 @@ pub(super) fn listed(names: &[String]) -> String {
 
 #[cfg(test)]
 impl TaskRegistry {
-    /// The tasks of the quickstart, and those that a user has added to them.
+    /// The tasks of the quickstart, and the tasks that a user has added.
     pub(super) fn of_quickstart() -> Self {
         Self::new(crate::tasks::all())
     }

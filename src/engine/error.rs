@@ -18,7 +18,7 @@ pub enum EngineErrorKind {
     System,
 }
 
-/// The reason why an engine does not start. The message is a single line and says what to do.
+/// The reason why an engine does not start. The message is a single line that contains the remedy.
 #[derive(Debug)]
 pub struct EngineError {
     kind: EngineErrorKind,
@@ -43,8 +43,8 @@ impl EngineError {
 
     /// An operation on the data folder or a file in it failed. `operation` is a gerund, such as `reading`.
     pub(super) fn folder(operation: &str, path: &Path, error: io::Error) -> Self {
-        if let Some(why) = Untrusted::of(&error) {
-            let message = format!("{operation} {} failed: {why}", path.display());
+        if let Some(reason) = Untrusted::of(&error) {
+            let message = format!("{operation} {} failed: {reason}", path.display());
             return Self { kind: EngineErrorKind::Folder, message, source: Some(error) };
         }
         let advice = match error.kind() {
@@ -61,8 +61,8 @@ impl EngineError {
 
     /// A file whose content cannot be used. `advice` is a sentence without its period.
     #[cfg(feature = "durable")]
-    pub(super) fn file(path: &Path, why: &str, advice: &str) -> Self {
-        let message = format!("opening {} failed: {why}. {advice}", path.display());
+    pub(super) fn file(path: &Path, reason: &str, advice: &str) -> Self {
+        let message = format!("opening {} failed: {reason}. {advice}", path.display());
         Self { kind: EngineErrorKind::Folder, message, source: None }
     }
 

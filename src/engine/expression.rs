@@ -51,8 +51,8 @@ impl Program {
         self.0.uses(variable)
     }
 
-    /// Evaluates the expression with these variables. Takes at most a few milliseconds, as an expression that exceeds its
-    /// cost limit is an error.
+    /// Evaluates the expression with these variables. Takes at most a few milliseconds, as an expression that exceeds
+    /// its cost limit is an error.
     pub(super) fn evaluate(&self, variables: &[(&str, &Json)]) -> Result<Output, String> {
         use super::cel::Value;
         let variables: Vec<_> = variables.iter().map(|(name, json)| (*name, Value::from_json(json))).collect();

@@ -45,11 +45,11 @@
 //!
 //! After a restart on the folder:
 //!
-//! - Open runs continue. Queued tasks keep their positions. Back-offs and timeouts keep their end times.
+//! - Open runs continue. Queued tasks keep their positions. Backoffs and timeouts keep their end times.
 //! - A worker in another process has [`Timings::worker_lease`] to reconnect. It keeps its id and its tasks. Heartbeats
-//!   are not persisted, so the restart counts as one.
-//! - A worker in the engine's own process ([`Engine::in_process_handshake`]) has ended with it, so its tasks are queued
-//!   again immediately.
+//!   are not persisted, so the restart counts as a heartbeat.
+//! - A worker in the engine's own process ([`Engine::in_process_handshake`]) ends with the engine, so its tasks are
+//!   queued again immediately.
 //! - Sleeps of conditions keep their ends, and events that have met a condition count. Pauses, filters and deletions of
 //!   workflows persist.
 //! - A scheduled run whose time has passed starts immediately. Missed times of crons are skipped, as in a real engine.
@@ -64,10 +64,10 @@
 //!   start within 10 s; a cron starts a single run, however many of its times were skipped. If the clock is set back,
 //!   nothing starts twice: a cron waits for the time after its last run, or follows the new time immediately if the
 //!   clock was set back by 3 h or more.
-//! - Timeouts, leases, back-offs, idempotency keys and the age of finished runs follow the monotonic clock, which
+//! - Timeouts, leases, backoffs, idempotency keys and the age of finished runs follow the monotonic clock, which
 //!   cannot be set. On Linux it pauses while the machine is suspended. The time between two starts is taken from the
 //!   wall clock.
-//! - Displayed times follow the wall clock but never decrease, also across restarts: if the clock is set back, they do
+//! - Displayed times follow the wall clock but never decrease, even across restarts: if the clock is set back, they do
 //!   not advance until it has caught up.
 //! - Finished runs are removed in the order in which they finished.
 //! - If the engine itself was suspended, as by SIGSTOP, every worker gets a new lease before it can lose its tasks.
@@ -84,7 +84,7 @@
 //!   the outputs of the completed tasks of its run together do not fit into a message.
 //! - There is no rate limit on calls.
 //! - The REST API accepts loopback host names only, unless the engine listens on another address; see
-//!   [`EngineOptions::bind`].
+//!   [`EngineOptions::bind`]. It accepts changes of a web page only from its own origin.
 //!
 //! # Deliberate differences from a real engine
 //!
@@ -92,15 +92,16 @@
 //!
 //! - A trigger of an unknown workflow fails with INVALID_ARGUMENT, `workflow names not found: X`, instead of returning
 //!   the id of a run that never exists.
-//! - An invalid definition is INVALID_ARGUMENT with the name of the field, also where a real engine returns INTERNAL.
+//! - An invalid definition is INVALID_ARGUMENT with the name of the field, even where a real engine returns INTERNAL.
 //! - A cron expression that never fires is refused, and over REST also an invalid expression. A duplicate cron in a
 //!   definition counts once. Time zones need the system's zone data.
 //! - `TriggerWorkflowRun` validates JSON as `TriggerWorkflow` does.
 //! - An idempotency expression that yields no string, or costs more than a few milliseconds, fails the trigger with the
 //!   reason. For an event, a schedule or a cron, the run is skipped and the reason is logged. Bytes, time zones of
 //!   timestamps and string extensions of CEL are not supported; an expression is nested at most 60 deep.
-//! - A condition of a task whose expression does not compile, whose event key is empty, or whose parent is not one of the
-//!   task's is refused; a real engine accepts it, and the condition is never met. The same applies to event filters.
+//! - A condition of a task whose expression does not compile, whose event key is empty, or whose parent is not a parent
+//!   of the task is refused; a real engine accepts it, and the condition is never met. The same applies to event
+//!   filters.
 //! - The only task of a workflow may have conditions; on a real engine its run never exists.
 //! - A group of conditions with a parent and a sleep or an event is met by one of them; a real engine waits for both. A
 //!   cancel condition on one of several parents cancels the task; a real engine also waits for a failure of the others.
@@ -109,20 +110,27 @@
 //! - A pause with an invalid time to live is refused.
 //! - An event starts a workflow once, or once for each filter that it matches, even if several of its keys match. An
 //!   event with an empty payload starts runs too, with the input `null`.
+//! - An event can be pushed over REST, as the published API describes; a real engine refuses every such call with 400.
 //! - Inputs and outputs are stored byte for byte; a real engine sorts keys and converts numbers to floats.
 //! - `traceparent` is not added to the metadata. Action ids are converted to lower case.
 //!
 //! Scheduling and attempts:
 //!
-//! - The schedule timeout of a task that waits for its concurrency group fires when it is due; a real engine checks it only
-//!   when the group changes. Shared rules, limits by expression and the strategies that limit the waiting runs are
+//! - The schedule timeout of a task that waits for its concurrency group fires when it is due; a real engine checks it
+//!   only when the group changes. Shared rules, limits by expression and the strategies that limit the waiting runs are
 //!   supported, as in real engines from v0.106.3.
-//! - Units of a rate limit are given at the beginning of its window; a real engine polls every second. A pause of a rate
-//!   limit is supported, as in real engines from v0.114. A rule with a fixed key for which there is no rate limit is refused
-//!   with the name of the field. A rule with a computed key and no limit leaves the limit of the key alone; a real engine
-//!   sets it to 0.
+//! - Units of a rate limit are given at the beginning of its window; a real engine polls every second. A pause of a
+//!   rate limit is supported, as in real engines from v0.114. A rule with a fixed key for which there is no rate limit
+//!   is refused with the name of the field. A rule with a computed key and no limit leaves the limit of the key alone;
+//!   a real engine sets it to 0. The limit that a rule with a computed key has set is removed at the end of its window,
+//!   at the earliest after 10 s, unless a task waits for its units; the next task with the key sets it again. A real
+//!   engine lists it forever.
+//! - The delay before a retry that a failed attempt chooses (`retry_after_ms`) replaces the backoff, as in real engines
+//!   from v0.111; earlier ones ignore it. The SDKs send it only to an engine that reports such a version.
+//! - A task that waits for units of a rate limit has one REQUEUED_RATE_LIMIT event for each wait; a real engine adds
+//!   one for each attempt to take the units.
 //! - Workflows take turns at a worker; priorities apply within a workflow.
-//! - Timers fire when they are due; a real engine polls every second, and a back-off can take half a minute longer
+//! - Timers fire when they are due; a real engine polls every second, and a backoff can take half a minute longer
 //!   after an idle time.
 //! - The stop of an attempt that timed out is sent before the next attempt, not after it.
 //! - A report about an attempt that has finished is ignored.
@@ -134,10 +142,10 @@
 //!   stream stays active when its newest stream ends.
 //! - A worker without a stream and without a heartbeat for an hour is removed.
 //! - A parent's output that is not an object is an empty object for its children; a real engine never starts them.
-//! - An assignment has the outputs of the tasks that have completed since the last replay; a real engine adds those from
-//!   before the replay.
+//! - An assignment has the outputs of the tasks that have completed since the last replay; a real engine adds those
+//!   from before the replay.
 //! - Cancelling a run also cancels its on-failure task. Replaying a task also replays the tasks that depend on it, and
-//!   those of its parents that have not completed.
+//!   its parents that have not completed.
 //!
 //! Reading and streams:
 //!
@@ -145,17 +153,17 @@
 //!   differs: a task that exceeded its schedule timeout is CANCELLED over gRPC and FAILED over REST, and over REST a
 //!   timeout has no error text.
 //! - Over REST, a completed run has no error, even if one of its attempts failed. A task starts with its assignment,
-//!   not with the worker's first report. All tasks of a run have its creation time, also in their display names.
-//! - An open run of several tasks shows the status of each task; a real engine shows a completed one as QUEUED and
-//!   without output until all are final.
+//!   not with the worker's first report. All tasks of a run have its creation time, which their display names contain.
+//! - An open run of several tasks shows the status of each task; a real engine shows a completed task as QUEUED and
+//!   without output until all tasks are final.
 //! - The error of a task that lost too many workers is the same over gRPC and REST.
 //! - An event stream by run id ends with the run, not after each attempt. A late subscriber receives the last event of
 //!   each task and the end of the run. An unknown run id is NOT_FOUND immediately. A timed-out attempt is reported as
 //!   FAILED too.
 //! - A chunk that is not UTF-8 is refused; a real engine then breaks the stream of every subscriber.
 //! - The stream of a subscriber or worker that does not read is closed with RESOURCE_EXHAUSTED.
-//! - REST refuses a filter that it does not know or cannot parse; a real engine ignores it and lists everything. It
-//!   also refuses to cancel or replay by a filter without `since`; a real engine returns OK and finds nothing.
+//! - REST refuses an unknown or malformed filter; a real engine ignores it and lists everything. It also refuses to
+//!   cancel or replay by a filter without `since`; a real engine returns OK and finds nothing.
 //! - Task events are the last 64 of each task, available as soon as they occur.
 
 #[cfg(feature = "cel")]

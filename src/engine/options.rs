@@ -1,4 +1,4 @@
-//! Options of an engine.
+//! Options of an engine: addresses, data folder, retention, limits and timeouts.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -97,8 +97,8 @@ pub enum Rest {
     Off,
 }
 
-/// Timeouts and intervals of an engine. The defaults are those of a real Hatchet, unless stated otherwise; tests use
-/// shorter ones.
+/// Timeouts and intervals of an engine. The defaults are the same as in a real Hatchet, unless stated otherwise; tests
+/// use shorter times.
 #[derive(Debug, Clone)]
 pub struct Timings {
     /// Maximum age of the latest heartbeat of a worker that is assigned tasks. Default 5 s.

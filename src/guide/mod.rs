@@ -6,15 +6,16 @@
 //! 4. [Calling tasks](calling)
 //! 5. [Following runs](runs)
 //! 6. [Commands](commands)
-//! 7. [Benchmark](mod@benchmark)
-//! 8. [Faults and promises](faults)
-//! 9. [Deployment](deployment)
-//! 10. [Coming from other SDKs](sdks)
-//! 11. [Settings](settings)
-//! 12. [Troubleshooting](troubleshooting)
-//! 13. [The embedded engine](embedded_engine)
-//! 14. [Bounds](bounds)
-//! 15. [Figures](figures)
+//! 7. [The dashboard](dashboard)
+//! 8. [Benchmark](mod@benchmark)
+//! 9. [Faults and promises](faults)
+//! 10. [Deployment](deployment)
+//! 11. [Coming from other SDKs](sdks)
+//! 12. [Settings](settings)
+//! 13. [Troubleshooting](troubleshooting)
+//! 14. [The embedded engine](embedded_engine)
+//! 15. [Bounds](bounds)
+//! 16. [Figures](figures)
 //!
 //! The pages are the Markdown files in `src/guide`. Their commands are executed by `tests/it/readme.rs`, their Rust
 //! code by doctests.
@@ -30,6 +31,7 @@ macro_rules! pages {
         #[doc = "[Calling tasks]: crate::guide::calling"]
         #[doc = "[Following runs]: crate::guide::runs"]
         #[doc = "[Commands]: crate::guide::commands"]
+        #[doc = "[The dashboard]: crate::guide::dashboard"]
         #[doc = "[Benchmark]: mod@crate::guide::benchmark"]
         #[doc = "[Faults and promises]: crate::guide::faults"]
         #[doc = "[Deployment]: crate::guide::deployment"]
@@ -52,6 +54,7 @@ pages! {
     calling
     runs
     commands
+    dashboard
     benchmark
     faults
     deployment

@@ -65,9 +65,9 @@ pub fn count_primes<E: Send>(limit: u64, check: impl Fn() -> Result<(), E> + Syn
         .into_par_iter()
         .map(|chunk| {
             check()?;
-            let from = chunk * CHUNK;
-            let to = from.saturating_add(CHUNK).min(limit);
-            Ok((from..to).filter(|n| is_prime(*n)).count() as u64)
+            let start = chunk * CHUNK;
+            let end = start.saturating_add(CHUNK).min(limit);
+            Ok((start..end).filter(|n| is_prime(*n)).count() as u64)
         })
         .try_reduce(|| 0, |a, b| Ok(a + b))
 }

@@ -2,7 +2,8 @@
 //!
 //! To add a task: write its file, add a `mod` line, and add its `task()` to [`all`].
 //!
-//! The tasks are compiled into each binary and not into the library, so that a changed task does not rebuild the library.
+//! The tasks are compiled into each binary and not into the library, so that a changed task does not rebuild the
+//! library.
 
 // Each binary uses a part of the tasks' items.
 #![allow(dead_code, missing_docs, unreachable_pub)]

@@ -6,19 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::tasks;
-
-/// The `text` block in an example's documentation.
-fn documented_output(source: &str) -> String {
-    let documentation = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim_start);
-    let mut block = documentation.skip_while(|line| *line != "```text").skip(1).take_while(|line| *line != "```");
-    let mut text = String::new();
-    for line in block.by_ref() {
-        text.push_str(line);
-        text.push('\n');
-    }
-    text
-}
+use super::{documented::documented_output, tasks};
 
 #[test]
 fn examples_print_their_documented_output() {
@@ -30,6 +18,14 @@ fn examples_print_their_documented_output() {
         let path = entry.unwrap().path();
         // The folder also contains an image for the README.
         if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        // Built with its feature only. `tests/opentelemetry.rs` runs it.
+        if path.ends_with("opentelemetry.rs") {
+            continue;
+        }
+        // Runs until it is stopped. `src/guide/tasks.md` runs it.
+        if path.ends_with("own_worker.rs") {
             continue;
         }
         let source = std::fs::read_to_string(&path).unwrap();
@@ -49,6 +45,23 @@ fn examples_print_their_documented_output() {
         assert_eq!(String::from_utf8_lossy(&output.stdout), documented, "{}", path.display());
         assert!(output.status.success(), "{}", path.display());
     }
+}
+
+#[test]
+fn own_worker_selects_tasks_and_workflows_by_name() {
+    let built = Path::new(env!("CARGO_BIN_EXE_runner")).with_file_name("examples").join("own_worker");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(&built).args(arguments).env("HATCHET_CLIENT_TOKEN", "").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let all = ["--embedded", "--run-keys", "--explain-config", "--tasks", "report,word-count"];
+    let (code, log) = run(&all);
+    assert!(code == Some(0) && !log.contains("has no effect"), "{log}");
+    let (code, log) = run(&["--embedded", "--run-keys", "--explain-config", "--tasks", "report"]);
+    assert!(code == Some(0) && log.contains("--run-keys has no effect"), "{log}");
+    let (code, error) = run(&["--embedded", "--tasks", "reprot"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("did you mean `report`? The tasks are word-count, report"), "{error}");
 }
 
 /// A line of YAML: its indentation, key (empty for an item of a list of texts) and value. Reads only the forms that
@@ -71,7 +84,7 @@ fn yaml_lines(text: &str) -> Vec<(usize, String, String)> {
 }
 
 /// Splits a command at spaces outside single quotes, as Hatchet's CLI does.
-fn words(command: &str) -> Vec<String> {
+fn split_command(command: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for (index, part) in command.split('\'').enumerate() {
         let mut pieces = if index % 2 == 1 { vec![part] } else { part.split(' ').collect() }.into_iter();
@@ -98,11 +111,11 @@ fn hatchet_yaml_has_commands_and_files_of_this_project() {
         match key.as_str() {
             "name" => assert!(value != "manual" && names.insert(value), "{value}: reserved or used twice"),
             "" if list == "files" => {
-                let begin = value.trim_start_matches('!').split("/**").next().unwrap();
-                assert!(value.starts_with('!') || root.join(begin).exists(), "{value} matches no file");
+                let folder = value.trim_start_matches('!').split("/**").next().unwrap();
+                assert!(value.starts_with('!') || root.join(folder).exists(), "{value} matches no file");
             }
             "command" | "runCmd" | "" => {
-                let words = words(value);
+                let words = split_command(value);
                 match words[0].as_str() {
                     "make" => assert!(makefile.contains(&format!("\n{}: ", words[1])), "{value}: no such target"),
                     "target/debug/runner" => check_runner(&words[1..]),

@@ -14,6 +14,7 @@ mod chaos;
 mod conformance;
 #[cfg(all(unix, feature = "engine"))]
 mod dashboard;
+mod documented;
 mod examples;
 #[cfg(feature = "engine")]
 mod fake;

@@ -69,7 +69,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// Replaces numbers by `#`, since they differ between runs.
+/// Replaces numbers with `#`, since they differ between runs.
 fn normalize(line: &str) -> String {
     let mut normalized = String::new();
     for c in line.chars() {
@@ -92,8 +92,8 @@ impl Running {
     /// Starts a block in the project's folder, isolated from a developer's own token and engine.
     fn start(commands: &str, engine: &Path) -> Self {
         let mut command = Command::new("sh");
-        // Build scripts depend on these variables of the outer cargo. With them, an inner cargo would rebuild everything,
-        // and so would the next `cargo test`.
+        // Build scripts depend on these variables of the outer cargo. With them, an inner cargo would rebuild
+        // everything, and so would the next `cargo test`.
         let is_of_cargo = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_cargo)) {
             command.env_remove(name);
@@ -286,7 +286,8 @@ fn tests_of_the_sdk_page_exist() {
     let mut count = 0;
     for code in page.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2)) {
         let Some((path, test)) = code.split_once(".rs::") else { continue };
-        let folder = if path.starts_with("src/") { root.to_owned() } else { root.join("tests/it") };
+        let is_full = path.starts_with("src/") || path.starts_with("tests/");
+        let folder = if is_full { root.to_owned() } else { root.join("tests/it") };
         let source =
             std::fs::read_to_string(folder.join(format!("{path}.rs"))).unwrap_or_else(|e| panic!("{code}: {e}"));
         assert!(source.contains(&format!("fn {test}(")), "{code} does not exist");
@@ -299,7 +300,8 @@ fn tests_of_the_sdk_page_exist() {
 fn links_lead_to_existing_files() {
     for (path, text) in pages() {
         let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        let definitions = text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: ")).map(|(_, to)| to);
+        let definitions =
+            text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: ")).map(|(_, target)| target);
         for target in inline.chain(definitions).filter(|target| !target.starts_with("https://")) {
             let file = path.with_file_name(target);
             assert!(file.exists(), "{} links {target}, which does not exist", path.display());

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use hatchet_quickstart::{
@@ -53,6 +53,26 @@ async fn three_retries_with_backoff_take_no_real_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delay_chosen_by_an_error_replaces_the_backoff() {
+    let started = Instant::now();
+    let mut engine = TestEngine::start().await;
+    let task = ORDER.task(|order: Order, ctx: Context| async move {
+        match ctx.retry_count() {
+            0 => Err(TaskError::retry_after("the API is at its limit", 2 * HOUR)),
+            _ => Ok(order),
+        }
+    });
+    engine.work([task.retries(1).backoff(2.0, MINUTE)]).await;
+    let run = engine.client().run_no_wait(&ORDER, &Order { items: 3 }).await.unwrap();
+    engine.advance(HOUR + 50 * MINUTE).await;
+    assert_eq!(run.status().await.unwrap(), RunStatus::Queued);
+    engine.advance(11 * MINUTE).await;
+    assert_eq!(run.result().await.unwrap(), Order { items: 3 });
+    assert!(started.elapsed() < REAL_TIME, "{:?}", started.elapsed());
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn execution_timeout_of_an_hour_ends_a_waiting_body() {
     let started = Instant::now();
     let mut engine = TestEngine::start().await;
@@ -74,9 +94,12 @@ async fn cron_and_schedule_start_runs_at_their_times() {
     let mut engine = TestEngine::start().await;
     engine.work([ORDER.task(|order: Order, _| async { Ok(order) })]).await;
     let client = engine.client().clone();
+    // Half an hour from the times of the cron, which are not the subject of the test.
+    let since_epoch = engine.now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    engine.advance(Duration::from_secs(3_600 - since_epoch % 3_600) + 30 * MINUTE).await;
     client.cron(&ORDER, "hourly", "@hourly", &Order { items: 1 }).await.unwrap();
-    let at = engine.now() + 150 * MINUTE;
-    client.schedule(&ORDER, &Order { items: 7 }).at(at).await.unwrap();
+    let time = engine.now() + 150 * MINUTE;
+    client.schedule(&ORDER, &Order { items: 7 }).at(time).await.unwrap();
     assert!(engine.triggered(&ORDER).is_empty());
     engine.advance(2 * HOUR).await;
     assert_eq!(engine.triggered(&ORDER), [Order { items: 1 }, Order { items: 1 }]);

@@ -1,10 +1,10 @@
-//! The loop of a benchmark, from the first submission to the last end.
+//! The loop of a benchmark, from the first submission to the last finish.
 //!
 //! A single loop drives all calls; nothing is spawned. Each iteration submits the batches that are due. Then it waits
 //! for the first of: the stop signal, the time limit, a tick, a response to a submission, the next due batch, or the
-//! end of a run.
+//! finish of a run.
 //!
-//! A submission is repeated if the run certainly did not start, or if its task is keyed, so that the engine recognises
+//! A submission is repeated if the run certainly did not start, or if its task is keyed, so that the engine recognizes
 //! the second submission as a duplicate. After any other lost response the run is `Unanswered`. The REST list may
 //! recover it afterwards.
 
@@ -58,8 +58,8 @@ type WorkersRequest = Pin<Box<dyn Future<Output = Result<Vec<WorkerSummary>, Cli
 pub(in crate::bench) struct LoadGenerator {
     client: Client,
     plan: Arc<LoadPlan>,
-    began: Instant,
-    began_wall: SystemTime,
+    started: Instant,
+    started_wall: SystemTime,
     runs: RunRecords,
     slots: SlotsByPool,
     outages: OutageTracker,
@@ -80,8 +80,8 @@ pub(in crate::bench) struct LoadGenerator {
 impl LoadGenerator {
     pub(in crate::bench) fn new(client: Client, plan: Arc<LoadPlan>) -> Self {
         Self {
-            began: Instant::now(),
-            began_wall: SystemTime::now(),
+            started: Instant::now(),
+            started_wall: SystemTime::now(),
             runs: RunRecords::new(&plan),
             slots: SlotsByPool::new(),
             outages: OutageTracker::default(),
@@ -101,10 +101,10 @@ impl LoadGenerator {
     }
 
     fn now(&self) -> Micros {
-        i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX)
+        i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// Submits all runs and waits for their ends, until all have ended, the time limit passes, or `stop` is cancelled.
+    /// Submits all runs and waits until all have finished, the time limit passes, or `stop` is cancelled.
     pub(in crate::bench) async fn run(
         mut self,
         folder: &mut ReportFolder,
@@ -128,9 +128,9 @@ impl LoadGenerator {
                 }
             }
             let due = self.schedule.next_due(self.now(), self.calls.len());
-            let due = due.map(|at| self.began + Duration::from_micros(u64::try_from(at).unwrap_or(0)));
+            let due = due.map(|micros| self.started + Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
             tokio::select! {
-                // Rare events come first, so that frequent ones cannot starve them.
+                // Rare events come first, so that frequent events cannot starve them.
                 biased;
                 () = stop.cancelled() => break EndReason::Interrupted,
                 () = &mut deadline => break EndReason::TimedOut,
@@ -147,9 +147,9 @@ impl LoadGenerator {
                     self.record_slots(workers);
                 }
                 Some((batch, pass, items)) = self.calls.next() => self.record_batch(batch, pass, items, folder),
-                () = async { sleep_until(due.unwrap_or(self.began).into()).await }, if due.is_some() => {}
+                () = async { sleep_until(due.unwrap_or(self.started).into()).await }, if due.is_some() => {}
                 Some((position, outcome)) = self.outcomes.next(), if !self.outcomes.is_empty() => {
-                    self.run_ended(position, outcome, folder);
+                    self.run_finished(position, outcome, folder);
                 }
             }
         };
@@ -178,12 +178,13 @@ impl LoadGenerator {
         self.report(folder, observer);
         Recording {
             end,
-            began: self.began_wall,
+            started: self.started_wall,
             duration: self.now(),
             runs: self.runs,
             slots: self.slots,
             clock_jumps: self.clock_jumps,
-            outages: (self.outages.count, self.outages.total),
+            outages: self.outages.count,
+            outage_time: self.outages.total,
             second_pass: self.second_pass,
         }
     }
@@ -200,12 +201,12 @@ impl LoadGenerator {
                     run.submitted.get_or_insert(now);
                 }
             }
-            let deadline = self.began.checked_add(self.plan.timeout).map(Into::into);
+            let deadline = self.started.checked_add(self.plan.timeout).map(Into::into);
             self.calls.push(Box::pin(submit(self.client.clone(), self.plan.clone(), batch, self.pass, deadline)));
         }
     }
 
-    /// Schedules every run once more, without a rate.
+    /// Schedules every run a second time, without a rate.
     fn begin_second_pass(&mut self) {
         self.pass = Pass::Second;
         self.second_pass = Some(SecondPass::default());
@@ -242,7 +243,7 @@ impl LoadGenerator {
         }
     }
 
-    /// Whether a failed submission may be repeated: the run certainly did not start, or the engine would recognise it
+    /// Whether a failed submission may be repeated: the run certainly did not start, or the engine would recognize it
     /// by its key.
     fn may_resend(&self, error: &ClientError, keyed: bool) -> bool {
         self.engine_failures < MAX_ENGINE_FAILURES && (keyed || did_not_start(error))
@@ -330,14 +331,14 @@ impl LoadGenerator {
         second_pass.violations.push(violation);
     }
 
-    fn run_ended(&mut self, position: usize, outcome: Result<RunOutcome, ClientError>, folder: &mut ReportFolder) {
+    fn run_finished(&mut self, position: usize, outcome: Result<RunOutcome, ClientError>, folder: &mut ReportFolder) {
         let (now, (task, _)) = (self.now(), self.runs.task_and_index(position));
         let run = &mut self.runs.all[position];
         match outcome {
             Ok(outcome) => {
                 (run.status, run.seen, run.error) = (Some(outcome.status), Some(now), None);
                 let micros = (run.acceptance == Acceptance::Started).then(|| now - run.due);
-                self.counter.run_ended(task, outcome.status, micros);
+                self.counter.run_finished(task, outcome.status, micros);
                 if let Some(error) = outcome.error {
                     self.runs.record_error(position, &error);
                 }
@@ -356,12 +357,12 @@ impl LoadGenerator {
             self.write_error_reported = true;
             observer.note(&format!("{error}. The benchmark continues, and writes all run records again at its end"));
         }
-        let wall = self.began_wall.elapsed().map_or_else(|e| -e.duration().as_secs_f64(), |d| d.as_secs_f64());
-        let offset = wall - self.began.elapsed().as_secs_f64();
+        let wall = self.started_wall.elapsed().map_or_else(|e| -e.duration().as_secs_f64(), |d| d.as_secs_f64());
+        let offset = wall - self.started.elapsed().as_secs_f64();
         self.clock_jumps += usize::from((offset - self.clock_offset).abs() > CLOCK_JUMP);
         self.clock_offset = offset;
         let outage = self.outcomes.outage();
-        if let Some(note) = self.outages.update(outage.as_ref().map(|(silent, why)| (*silent, why))) {
+        if let Some(note) = self.outages.update(outage.as_ref().map(|(silent, reason)| (*silent, reason))) {
             observer.note(&note);
         }
         observer.progress(self.counter.update());
@@ -376,9 +377,10 @@ impl LoadGenerator {
         let Some(workers) = workers else { return };
         let config = self.client.config();
         self.counter.progress.slots = Some(slots_of(&config, &self.plan.tasks, &workers));
-        for (pool, (used, total)) in slots_by_pool(&config, &self.plan, &workers) {
-            let largest = self.slots.entry(pool).or_default();
-            *largest = (largest.0.max(used), largest.1.max(total));
+        for (pool, slots) in slots_by_pool(&config, &self.plan, &workers) {
+            let max = self.slots.entry(pool).or_default();
+            max.used = max.used.max(slots.used);
+            max.total = max.total.max(slots.total);
         }
     }
 }

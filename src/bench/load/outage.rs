@@ -21,7 +21,7 @@ pub(super) struct OutageTracker {
     pub(super) count: usize,
     /// Total duration of the outages that have ended.
     pub(super) total: Duration,
-    /// Time at which submissions began to fail, the description of the problem, and the first error.
+    /// Time at which submissions started to fail, the description of the problem, and the first error.
     failing_since: Option<(Instant, &'static str, String)>,
     /// Start of the current outage, if it was reported.
     reported: Option<Instant>,

@@ -21,9 +21,9 @@ const RATE_WINDOW: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct ProgressCounter {
     pub(super) progress: Progress,
-    /// Times from a run's due time until the benchmark received its end, by task.
+    /// Times from a run's due time until the benchmark was notified of its finish, by task.
     latencies: Vec<Histogram>,
-    began: Instant,
+    started: Instant,
     /// Number of finished runs at each update within [`RATE_WINDOW`].
     finished: VecDeque<(Instant, usize)>,
 }
@@ -35,14 +35,14 @@ impl ProgressCounter {
         Self {
             latencies: vec![Histogram::default(); tasks.len()],
             progress: Progress { tasks, ..Progress::default() },
-            began: Instant::now(),
+            started: Instant::now(),
             finished: VecDeque::new(),
         }
     }
 
-    /// Counts a run that has ended. `micros` is the time from its due time until the benchmark received its end; `None`
-    /// if this benchmark did not start it.
-    pub(super) fn run_ended(&mut self, task: usize, status: RunStatus, micros: Option<i64>) {
+    /// Counts a finished run. `micros` is the time from its due time until the benchmark was notified of its finish;
+    /// `None` if this benchmark did not start it.
+    pub(super) fn run_finished(&mut self, task: usize, status: RunStatus, micros: Option<i64>) {
         let progress = &mut self.progress.tasks[task];
         match status {
             RunStatus::Completed => progress.completed += 1,
@@ -62,14 +62,15 @@ impl ProgressCounter {
         let finished: usize = self.progress.tasks.iter().map(TaskProgress::finished).sum();
         let total: usize = self.progress.tasks.iter().map(|task| task.total).sum();
         self.finished.push_back((now, finished));
-        while self.finished.len() > 2 && self.finished.front().is_some_and(|(at, _)| now - *at > RATE_WINDOW) {
+        while self.finished.len() > 2 && self.finished.front().is_some_and(|(time, _)| now - *time > RATE_WINDOW) {
             self.finished.pop_front();
         }
-        let (since, before) = self.finished.front().filter(|(at, _)| *at < now).copied().unwrap_or((self.began, 0));
+        let (since, before) =
+            self.finished.front().filter(|(time, _)| *time < now).copied().unwrap_or((self.started, 0));
         let seconds = (now - since).as_secs_f64();
         self.progress.rate = if seconds > 0.0 { (finished - before) as f64 / seconds } else { 0.0 };
         self.progress.remaining = Duration::try_from_secs_f64((total - finished) as f64 / self.progress.rate).ok();
-        self.progress.elapsed = now - self.began;
+        self.progress.elapsed = now - self.started;
         for (task, latency) in self.progress.tasks.iter_mut().zip(&self.latencies) {
             task.percentiles = latency.percentiles([0.5, 0.95, 0.99]);
         }

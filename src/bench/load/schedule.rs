@@ -1,8 +1,8 @@
 //! The schedule of submissions: the order and the times of runs.
 //!
-//! Without a rate (closed loop), the tasks take turns, a batch each, as soon as a call has ended. With a rate (open
-//! loop), run `n` is due `n / rate` seconds after the start, regardless of the engine. The runs that are due within
-//! [`BATCH_WINDOW`] share a call for each task. Runs of a failed call are queued again after [`RETRY_DELAY`].
+//! Without a rate (closed loop), the tasks take turns: each submits one batch as soon as a call has returned. With a
+//! rate (open loop), run `n` is due `n / rate` seconds after the start, regardless of the engine. The runs that are due
+//! within [`BATCH_WINDOW`] share a call for each task. Runs of a failed call are queued again after [`RETRY_DELAY`].
 
 use std::collections::VecDeque;
 
@@ -61,7 +61,7 @@ impl Schedule {
         if calls_in_flight >= self.max_calls() {
             return None;
         }
-        if self.retries.front().is_some_and(|(at, _)| *at <= now) {
+        if self.retries.front().is_some_and(|(due, _)| *due <= now) {
             return self.retries.pop_front().map(|(_, batch)| batch);
         }
         if self.queued.is_empty() {
@@ -78,12 +78,12 @@ impl Schedule {
     }
 
     /// The earliest time at which [`Self::next_batch`] may return another batch. `None` if it returns no other batch
-    /// before a call has ended, so that a caller that waits for this time never waits for a time in the past.
+    /// before a call has returned, so that a caller that waits for this time never waits for a time in the past.
     pub(super) fn next_due(&self, now: Micros, calls_in_flight: usize) -> Option<Micros> {
         if calls_in_flight >= self.max_calls() {
             return None;
         }
-        let retry = self.retries.front().map(|(at, _)| *at);
+        let retry = self.retries.front().map(|(due, _)| *due);
         let due = self.interval.filter(|_| self.next < self.total()).map(|interval| {
             let due = (self.next as f64 * interval) as Micros;
             due.max(now) + BATCH_WINDOW
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_is_not_due_while_the_maximum_of_calls_is_in_flight() {
+    fn retry_waits_while_maximum_calls_are_in_flight() {
         for (rate, max_calls) in [(None, MAX_CALLS), (Some(1.0), MAX_CALLS_AT_RATE)] {
             let mut schedule = schedule(1, 1, 1, rate);
             let batch = schedule.next_batch(0, 0).unwrap();

@@ -3,7 +3,7 @@
 use crate::{
     bench::{
         plan::{LoadPlan, PlannedTask},
-        record::SlotsByPool,
+        record::{SlotCount, SlotsByPool},
     },
     hatchet::{
         client::{ClientConfig, WorkerSummary},
@@ -22,11 +22,14 @@ pub(super) fn slots_of<'a>(
     config: &ClientConfig,
     tasks: impl IntoIterator<Item = &'a PlannedTask> + Clone,
     workers: &[WorkerSummary],
-) -> (i64, i64) {
+) -> SlotCount {
     let serving =
         |worker: &&WorkerSummary| tasks.clone().into_iter().any(|task| serves(config, worker, &task.workflow));
     let slots = workers.iter().filter(serving).filter_map(|worker| worker.slot_config.get(SLOT_TYPE));
-    slots.fold((0, 0), |(used, total), slots| (used + slots.limit - slots.available, total + slots.limit))
+    slots.fold(SlotCount::default(), |sum, slots| SlotCount {
+        used: sum.used + slots.limit - slots.available,
+        total: sum.total + slots.limit,
+    })
 }
 
 /// Slots in use and in total for the tasks of each slot pool. A worker of another SDK may serve several pools. It
@@ -70,8 +73,9 @@ mod tests {
         // A process of this library, which registers two workers; a worker of another SDK; a worker of other tasks.
         let mut workers = vec![worker(&["sleep", "hello"], 90, 100), worker(&["primes"], 0, 2)];
         workers.extend([worker(&["primes", "sleep"], 4, 5), worker(&["other"], 7, 7)]);
-        assert_eq!(slots_of(&config, &plan.tasks, &workers), (13, 107));
+        assert_eq!(slots_of(&config, &plan.tasks, &workers), SlotCount { used: 13, total: 107 });
         let by_pool = slots_by_pool(&config, &plan, &workers);
-        assert_eq!(by_pool, [("cpu", (3, 7)), ("default", (11, 105))].into());
+        let (cpu, default) = (SlotCount { used: 3, total: 7 }, SlotCount { used: 11, total: 105 });
+        assert_eq!(by_pool, [("cpu", cpu), ("default", default)].into());
     }
 }

@@ -37,9 +37,9 @@ pub(in crate::bench) fn check_executions(
         }
     }
     if violations.len() > MAX_VIOLATIONS {
-        let more = violations.len() - MAX_VIOLATIONS;
+        let omitted = violations.len() - MAX_VIOLATIONS;
         violations.truncate(MAX_VIOLATIONS);
-        violations.push(format!("and {more} more"));
+        violations.push(format!("and {omitted} more"));
     }
     (executions, violations)
 }

@@ -38,14 +38,14 @@ pub struct ReportFolder {
     write_error: Option<io::Error>,
 }
 
-/// The paths that [`ReportFolder::open`] created. Removes them when dropped, unless another benchmark has started to use
-/// them.
+/// The paths that [`ReportFolder::open`] created. Removes them when dropped, unless another benchmark has started to
+/// use them.
 #[derive(Debug)]
 struct CreatedPaths {
     /// The summary and the file of run records.
     files: Option<(PathBuf, PathBuf)>,
     /// Content of the summary during this benchmark. It is unique, so that a summary of another benchmark is
-    /// recognised.
+    /// recognized.
     marker: String,
     /// Folders, each before its parent.
     folders: Vec<PathBuf>,
@@ -108,7 +108,7 @@ impl ReportFolder {
     /// Marks the benchmark as running and discards the run records of an earlier benchmark with the same prefix. From
     /// here on, dropping this does not remove the folder.
     pub(in crate::bench) fn begin(&mut self) {
-        // Another benchmark with the same prefix may have removed the folder meanwhile.
+        // Another benchmark with the same prefix may have removed the folder in the meantime.
         let started = fs::create_dir_all(&self.path)
             .and_then(|()| self.write(SUMMARY, &self.created.marker))
             .and_then(|()| File::create(self.path.join(RUNS)));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_before_begin_removes_created_paths_only() {
+    fn folder_dropped_before_begin_removes_created_paths_only() {
         let temp = tempfile::tempdir().unwrap();
         let (top, folder) = (temp.path().join("deep"), temp.path().join("deep/out"));
         let opened = ReportFolder::open(&folder, "one").unwrap();
@@ -239,12 +239,12 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("notes"), "mine").unwrap();
         drop(ReportFolder::open(&folder, "one").unwrap());
-        let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["notes"]);
+        let remaining: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(remaining, ["notes"]);
     }
 
     #[test]
-    fn dropped_before_begin_keeps_files_of_a_benchmark_that_began() {
+    fn folder_dropped_before_begin_keeps_other_files() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("out");
         let first = ReportFolder::open(&folder, "one").unwrap();

@@ -12,7 +12,7 @@ mod times;
 pub(super) use executions::check_executions;
 pub use folder::ReportFolder;
 pub(super) use folder::SUMMARY;
-pub use recording::EndReason;
+pub use recording::{EndReason, SlotCount};
 pub(super) use recording::{Recording, SecondPass, SlotsByPool};
 pub(super) use run::{Acceptance, Micros, RunRecord, RunRecords};
 pub(super) use times::{Span, fill_times};

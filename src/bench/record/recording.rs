@@ -1,4 +1,4 @@
-//! The recording of a benchmark, from the first submission to the last end.
+//! The recording of a benchmark, and the reason for its end.
 
 use std::{
     collections::BTreeMap,
@@ -7,13 +7,22 @@ use std::{
 
 use super::run::{Micros, RunRecords};
 
-/// Slots in use and in total, by slot pool.
-pub(in crate::bench) type SlotsByPool = BTreeMap<&'static str, (i64, i64)>;
+/// Slots in use and in total.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SlotCount {
+    /// Slots that attempts occupy, on all workers of the pool.
+    pub used: i64,
+    /// Slots in use and free, on all workers of the pool.
+    pub total: i64,
+}
+
+/// Slots by slot pool.
+pub(in crate::bench) type SlotsByPool = BTreeMap<&'static str, SlotCount>;
 
 /// The reason for the end of a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// Every run has ended, except runs whose start or end is unknown.
+    /// Every run has finished, except runs whose start or outcome is unknown.
     Completed,
     /// The caller stopped it.
     Interrupted,
@@ -21,11 +30,11 @@ pub enum EndReason {
     TimedOut,
 }
 
-/// The recording of a benchmark, from the first submission to the last end.
+/// The recording of a benchmark, from the first submission to the last finish.
 pub(in crate::bench) struct Recording {
     pub(in crate::bench) end: EndReason,
     /// Start by the wall clock. All [`Micros`] count from it.
-    pub(in crate::bench) began: SystemTime,
+    pub(in crate::bench) started: SystemTime,
     /// Time from the start to the end of the recording.
     pub(in crate::bench) duration: Micros,
     pub(in crate::bench) runs: RunRecords,
@@ -33,8 +42,10 @@ pub(in crate::bench) struct Recording {
     pub(in crate::bench) slots: SlotsByPool,
     /// Number of jumps of the wall clock against the monotonic clock.
     pub(in crate::bench) clock_jumps: usize,
-    /// Number of outages, and their total duration.
-    pub(in crate::bench) outages: (usize, Duration),
+    /// Number of outages.
+    pub(in crate::bench) outages: usize,
+    /// Total duration of the outages.
+    pub(in crate::bench) outage_time: Duration,
     /// Present if the plan verifies deduplication.
     pub(in crate::bench) second_pass: Option<SecondPass>,
 }

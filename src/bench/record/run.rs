@@ -48,9 +48,9 @@ pub(in crate::bench) struct RunRecord {
     pub(in crate::bench) created: Option<Micros>,
     /// Time at which it started on a worker.
     pub(in crate::bench) started: Option<Micros>,
-    /// Time at which the engine recorded its end.
+    /// Time at which the engine recorded its finish.
     pub(in crate::bench) finished: Option<Micros>,
-    /// Time at which the benchmark received its end.
+    /// Time at which the benchmark was notified of its finish.
     pub(in crate::bench) seen: Option<Micros>,
 }
 
@@ -102,10 +102,10 @@ const MAX_ERROR_CHARS: usize = 500;
 
 impl RunRecords {
     pub(in crate::bench) fn new(plan: &LoadPlan) -> Self {
-        Self::of_task_size(vec![RunRecord::default(); plan.total()], plan.runs)
+        Self::with_runs_per_task(vec![RunRecord::default(); plan.total()], plan.runs)
     }
 
-    fn of_task_size(all: Vec<RunRecord>, runs_per_task: usize) -> Self {
+    fn with_runs_per_task(all: Vec<RunRecord>, runs_per_task: usize) -> Self {
         Self { all, errors: Vec::new(), error_index: HashMap::new(), runs_per_task }
     }
 
@@ -119,7 +119,7 @@ impl RunRecords {
         (position / self.runs_per_task, position % self.runs_per_task)
     }
 
-    /// The runs of a task.
+    /// Returns the records of a task, ordered by index.
     pub(in crate::bench) fn of_task(&self, task: usize) -> &[RunRecord] {
         &self.all[task * self.runs_per_task..(task + 1) * self.runs_per_task]
     }
@@ -209,7 +209,7 @@ mod tests {
             ..RunRecord::default()
         };
         let all = vec![run(Some(-60_000_000)), run(Some(5_010_000)), run(None), RunRecord::default()];
-        let mut runs = RunRecords::of_task_size(all, 4);
+        let mut runs = RunRecords::with_runs_per_task(all, 4);
         assert_eq!(runs.classify_recovered(), 2);
         let acceptances: Vec<&str> = runs.all.iter().map(|run| run.acceptance.as_str()).collect();
         assert_eq!(acceptances, ["duplicate", "started", "started", "not submitted"]);
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn unanswered_run_has_an_error() {
         let sent = RunRecord { submitted: Some(0), ..RunRecord::default() };
-        let mut runs = RunRecords::of_task_size(vec![sent.clone(), sent, RunRecord::default()], 3);
+        let mut runs = RunRecords::with_runs_per_task(vec![sent.clone(), sent, RunRecord::default()], 3);
         runs.record_error(0, "the connection broke");
         runs.mark_unanswered("no response");
         let errors: Vec<Option<&str>> =
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn equal_errors_of_two_runs_share_one_text() {
-        let mut runs = RunRecords::of_task_size(vec![RunRecord::default(), RunRecord::default()], 2);
+        let mut runs = RunRecords::with_runs_per_task(vec![RunRecord::default(), RunRecord::default()], 2);
         for position in 0..2 {
             let id = RunId::random();
             runs.all[position].id = Some(id);

@@ -1,7 +1,7 @@
 //! Completes run records with the times of the engine's REST list.
 //!
-//! The list is read after the last run has ended, so that reading it does not disturb the measurement. It also recovers
-//! runs whose response was lost, by the run key in their metadata.
+//! The list is read after the last run has finished, so that reading it does not disturb the measurement. It also
+//! recovers runs whose response was lost, by the run key in their metadata.
 
 use std::{
     collections::HashMap,
@@ -27,8 +27,8 @@ const MAX_READINGS: usize = 4;
 /// Delay between two readings: 1 s.
 const READING_DELAY: Duration = Duration::from_secs(1);
 
-/// Reads the runs created after `since` until each ended run has its times, a reading completes no further run, or
-/// [`MAX_READINGS`] is reached. `span` is the time of the benchmark, see [`apply_row`].
+/// Reads the list of the runs created after `since`, and repeats it until each finished run has its times, a reading has
+/// added no times, or [`MAX_READINGS`] is reached. `span` is the time of the benchmark, see [`apply_row`].
 pub(in crate::bench) async fn fill_times(
     rest: &RestClient,
     plan: &LoadPlan,
@@ -58,40 +58,38 @@ pub(in crate::bench) async fn fill_times(
     Ok(())
 }
 
-/// The time of a benchmark: its start, and its duration.
+/// The start and the duration of a benchmark.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::bench) struct Span {
-    pub(in crate::bench) began: SystemTime,
+    pub(in crate::bench) started: SystemTime,
     pub(in crate::bench) duration: Micros,
 }
 
 /// Copies the times of a row to its run. Recovers the run if its id is unknown.
 ///
-/// Runs that had not finished when a benchmark was stopped go on. Their times after its end are left out, because the
-/// metrics would mix them with the times of the benchmark, and show a waiting time longer than the benchmark.
+/// Runs that had not finished when a benchmark was stopped continue. Their times after its end are left out, because
+/// the metrics would mix them with the times of the benchmark, and show a waiting time longer than the benchmark.
 fn apply_row(
     plan: &LoadPlan,
     runs: &mut RunRecords,
     positions: &HashMap<RunId, usize>,
-    Span { began, duration }: Span,
+    Span { started, duration }: Span,
     row: &RunSummary,
 ) {
     let Ok(id) = row.workflow_run_external_id.parse::<RunId>() else { return };
     let Some(position) = positions.get(&id).copied().or_else(|| position_by_key(plan, runs, row)) else { return };
     let run = &mut runs.all[position];
     if run.id.is_none() {
-        (run.id, run.acceptance, run.recovered, run.error) = (Some(id), Acceptance::Started, true, None);
-        run.status = match row.status.as_str() {
-            "COMPLETED" => Some(RunStatus::Completed),
-            "FAILED" => Some(RunStatus::Failed),
-            "CANCELLED" => Some(RunStatus::Cancelled),
-            _ => None,
-        };
+        run.id = Some(id);
+        run.acceptance = Acceptance::Started;
+        run.recovered = true;
+        run.error = None;
+        run.status = RunStatus::from_name(&row.status).filter(|status| status.is_final());
     }
     let is_observed = run.seen.is_some();
     let time = |text: &Option<String>| {
-        let at = text.as_deref().and_then(|text| micros_since(began, text))?;
-        (is_observed || at <= duration).then_some(at)
+        let micros = text.as_deref().and_then(|text| micros_since(started, text))?;
+        (is_observed || micros <= duration).then_some(micros)
     };
     run.created = time(&row.created_at).or(run.created);
     run.started = time(&row.started_at).or(run.started);
@@ -100,8 +98,8 @@ fn apply_row(
 
 /// Finds the position of a run without a known id, by the run key in the row.
 fn position_by_key(plan: &LoadPlan, runs: &RunRecords, row: &RunSummary) -> Option<usize> {
-    let (rest, index) = row.additional_metadata.get(RUN_KEY)?.as_str()?.rsplit_once(':')?;
-    let name = rest.strip_prefix(&plan.prefix)?.strip_prefix(':')?;
+    let (key, index) = row.additional_metadata.get(RUN_KEY)?.as_str()?.rsplit_once(':')?;
+    let name = key.strip_prefix(&plan.prefix)?.strip_prefix(':')?;
     let task = plan.tasks.iter().position(|task| task.name == name)?;
     let position = runs.position(task, index.parse().ok().filter(|index| *index < plan.runs)?);
     runs.all[position].id.is_none().then_some(position)
@@ -109,11 +107,11 @@ fn position_by_key(plan: &LoadPlan, runs: &RunRecords, row: &RunSummary) -> Opti
 
 /// Parses an RFC 3339 time as microseconds since the start. `None` for other text and for Go's zero time, by which an
 /// engine represents an unset time.
-fn micros_since(began: SystemTime, text: &str) -> Option<Micros> {
-    let at: Timestamp = text.parse().ok()?;
-    let began = i64::try_from(began.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()?;
-    let at = at.seconds.checked_mul(1_000_000)?.checked_add(i64::from(at.nanos) / 1_000)?;
-    (at > 0).then_some(at - began)
+fn micros_since(started: SystemTime, text: &str) -> Option<Micros> {
+    let time: Timestamp = text.parse().ok()?;
+    let started = i64::try_from(started.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()?;
+    let micros = time.seconds.checked_mul(1_000_000)?.checked_add(i64::from(time.nanos) / 1_000)?;
+    (micros > 0).then_some(micros - started)
 }
 
 #[cfg(test)]
@@ -122,11 +120,11 @@ mod tests {
     use crate::bench::{plan::test_plan, record::RunRecord};
 
     #[test]
-    fn times_after_the_end_are_left_out_unless_the_end_was_observed() {
+    fn times_after_the_end_need_an_observed_finish() {
         let plan = LoadPlan { runs: 2, ..test_plan(&[("t", "default")]) };
         let mut runs = RunRecords::new(&plan);
-        let began = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        let span = Span { began, duration: 2_000_000 };
+        let started = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let span = Span { started, duration: 2_000_000 };
         for position in 0..2 {
             let id = RunId::random();
             (runs.all[position].id, runs.all[position].acceptance) = (Some(id), Acceptance::Started);
@@ -144,10 +142,10 @@ mod tests {
 
     #[test]
     fn times_count_from_the_start() {
-        let began = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        assert_eq!(micros_since(began, "2001-09-09T01:46:41.5Z"), Some(1_500_000));
-        assert_eq!(micros_since(began, "2001-09-09T01:46:39Z"), Some(-1_000_000));
-        assert_eq!(micros_since(began, "0001-01-01T00:00:00Z"), None);
-        assert_eq!(micros_since(began, "soon"), None);
+        let started = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        assert_eq!(micros_since(started, "2001-09-09T01:46:41.5Z"), Some(1_500_000));
+        assert_eq!(micros_since(started, "2001-09-09T01:46:39Z"), Some(-1_000_000));
+        assert_eq!(micros_since(started, "0001-01-01T00:00:00Z"), None);
+        assert_eq!(micros_since(started, "soon"), None);
     }
 }

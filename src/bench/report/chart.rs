@@ -1,4 +1,4 @@
-//! Draws charts as inline SVG. Colours are CSS variables of the page, so that charts follow its light or dark mode.
+//! Draws charts as inline SVG. Colors are CSS variables of the page, so that charts follow its light or dark mode.
 
 use std::fmt::Write as _;
 
@@ -86,13 +86,13 @@ impl Plot {
 
 /// A line of a chart over time.
 pub(super) struct Line<'a> {
-    pub(super) colour: &'static str,
+    pub(super) color: &'static str,
     pub(super) values: &'a [f64],
     pub(super) filled: bool,
 }
 
-/// Draws lines over time, with a value for each step, and a dashed horizontal line at `limit`. The vertical axis reaches
-/// the highest of all values.
+/// Draws lines over time, with a value for each step, and a dashed horizontal line at `limit`. The vertical axis
+/// reaches the highest of all values.
 pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>], limit: Option<f64>) -> String {
     let steps = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
     let highest = lines.iter().flat_map(|line| line.values).copied().chain(limit).fold(0.0, f64::max);
@@ -102,18 +102,18 @@ pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>]
         // A value is the mean over its step, so it is drawn as a horizontal line.
         let mut path = String::new();
         for (step, value) in line.values.iter().enumerate() {
-            let (from, to) = (plot.x(step as f64 * step_s), plot.x((step + 1) as f64 * step_s));
+            let (start, end) = (plot.x(step as f64 * step_s), plot.x((step + 1) as f64 * step_s));
             let verb = if step == 0 { 'M' } else { 'L' };
-            let _ = write!(path, "{verb}{from:.1} {y:.1}L{to:.1} {y:.1}", y = plot.y(*value));
+            let _ = write!(path, "{verb}{start:.1} {y:.1}L{end:.1} {y:.1}", y = plot.y(*value));
         }
         if line.filled && !line.values.is_empty() {
             let (base, end) = (plot.y(0.0), plot.x(line.values.len() as f64 * step_s));
             plot.put(&format!(
                 "<path d=\"{path}L{end:.1} {base:.1}L{LEFT} {base:.1}Z\" fill=\"{}\" fill-opacity=\"0.18\"/>",
-                line.colour
+                line.color
             ));
         }
-        plot.put(&format!("<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\"/>", line.colour));
+        plot.put(&format!("<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\"/>", line.color));
     }
     if let Some(limit) = limit {
         let (y, right) = (plot.y(limit), WIDTH - RIGHT);
@@ -125,28 +125,28 @@ pub(super) fn over_time(label: &str, unit: &str, step_s: f64, lines: &[Line<'_>]
     plot.end()
 }
 
-/// Draws a histogram of times on a logarithmic scale, with a colour for each kind of time.
+/// Draws a histogram of times on a logarithmic scale, with a color for each kind of time.
 pub(super) fn histogram(label: &str, kinds: &[(&'static str, &[f64])]) -> String {
     const BINS: usize = 36;
     let (low, high) = exponents(kinds.iter().flat_map(|(_, values)| values.iter()), 2.0);
     let bin = |value: f64| (((exponent(value) - low) / (high - low) * BINS as f64) as usize).min(BINS - 1);
     let counts: Vec<(&str, Vec<f64>)> = kinds
         .iter()
-        .map(|(colour, values)| {
+        .map(|(color, values)| {
             let mut counts = vec![0.0; BINS];
             values.iter().for_each(|value| counts[bin(*value)] += 1.0);
-            (*colour, counts)
+            (*color, counts)
         })
         .collect();
     let highest = counts.iter().flat_map(|(_, counts)| counts).copied().fold(0.0, f64::max);
     let mut plot = Plot::new(WIDTH, HEIGHT, BINS as f64, round_up(highest), label);
     plot.y_axis("runs");
-    for (colour, counts) in &counts {
+    for (color, counts) in &counts {
         for (bin, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
             let (x, end, y) = (plot.x(bin as f64), plot.x((bin + 1) as f64), plot.y(*count));
             let (width, height) = (end - x - 0.8, plot.y(0.0) - y);
             plot.put(&format!(
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\" \
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{color}\" \
                  fill-opacity=\"0.6\"/>"
             ));
         }
@@ -176,14 +176,14 @@ pub(super) fn percentiles<const N: usize>(
     for (index, name) in names.iter().enumerate() {
         plot.text(plot.x(index as f64 + 0.2), HEIGHT - BOTTOM + 16.0, "middle", name);
     }
-    for (colour, values) in curves {
-        let at = |(index, value): (usize, &f64)| (plot.x(index as f64 + 0.2), plot.y(exponent(*value) - low));
-        let points: Vec<(f64, f64)> = values.iter().enumerate().map(at).collect();
+    for (color, values) in curves {
+        let point = |(index, value): (usize, &f64)| (plot.x(index as f64 + 0.2), plot.y(exponent(*value) - low));
+        let points: Vec<(f64, f64)> = values.iter().enumerate().map(point).collect();
         let line: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let line = line.join(" ");
-        plot.put(&format!("<polyline points=\"{line}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\"/>"));
+        plot.put(&format!("<polyline points=\"{line}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.8\"/>"));
         for (x, y) in points {
-            plot.put(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>"));
+            plot.put(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{color}\"/>"));
         }
     }
     plot.text(f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT - 3.0, "middle", "percentile of the runs");
@@ -203,10 +203,10 @@ pub(super) fn timeline(label: &str, runs: &[Bar], ideal: Option<f64>) -> String 
     }
     for (row_index, (due, started, finished)) in runs.iter().enumerate() {
         let y = TOP + row_index as f64 * row;
-        let bar = |from: f64, to: f64, colour: &str, opacity: f64| {
-            let width = (to - from).max(0.7);
+        let bar = |start: f64, end: f64, color: &str, opacity: f64| {
+            let width = (end - start).max(0.7);
             format!(
-                "<rect x=\"{from:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{colour}\" \
+                "<rect x=\"{start:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{color}\" \
                  fill-opacity=\"{opacity}\"/>",
                 row * 0.8
             )
@@ -217,8 +217,8 @@ pub(super) fn timeline(label: &str, runs: &[Bar], ideal: Option<f64>) -> String 
         }
         plot.put(&bar(started, finished, BLUE, 0.9));
     }
-    if let Some(to) = ideal {
-        let (x, bottom) = (plot.x(to), height - BOTTOM);
+    if let Some(ideal) = ideal {
+        let (x, bottom) = (plot.x(ideal), height - BOTTOM);
         plot.put(&format!(
             "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{bottom:.1}\" stroke=\"{ORANGE}\" stroke-width=\"2\" \
              stroke-dasharray=\"5 4\"/>",
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn axis_over_time_reaches_the_highest_value() {
         let lines = [[3_900.0, 10.0], [12.0, 11.0]];
-        let lines = lines.each_ref().map(|values| Line { colour: BLUE, values, filled: false });
+        let lines = lines.each_ref().map(|values| Line { color: BLUE, values, filled: false });
         let svg = over_time("l", "u", 0.1, &lines, None);
         assert!(svg.contains(">4 000</text>") && !svg.contains(">5 000</text>"), "{svg}");
     }
@@ -301,7 +301,7 @@ mod tests {
             histogram("l", &[(BLUE, &[]), (ORANGE, &[])]),
             timeline("l", &[], None),
             percentiles("l", &["a", "b"], &[]),
-            over_time("l", "u", 0.1, &[Line { colour: BLUE, values: &[1.0, 2.0], filled: true }], Some(3.0)),
+            over_time("l", "u", 0.1, &[Line { color: BLUE, values: &[1.0, 2.0], filled: true }], Some(3.0)),
         ] {
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"));
         }

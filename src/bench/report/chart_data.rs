@@ -26,12 +26,12 @@ impl ChartData {
         let mut all: Vec<Bar> =
             runs.filter_map(|run| Some((seconds(run.due), seconds(run.started?), seconds(run.finished?)))).collect();
         all.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let every = all.len().div_ceil(MAX_BARS).max(1);
+        let step = all.len().div_ceil(MAX_BARS).max(1);
         Self {
             queueing: all.iter().map(|(due, started, _)| (started - due) * 1e3).collect(),
             running: all.iter().map(|(_, started, finished)| (finished - started) * 1e3).collect(),
             runs: all.len(),
-            bars: all.into_iter().step_by(every).collect(),
+            bars: all.into_iter().step_by(step).collect(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Formats numbers, times and sizes for readers.
+//! Formats numbers, times and sizes for the report.
 //!
 //! Units and precision follow the rounded value, so that 999 999.9 is `1.00 M` and 99.96 is `100`.
 
@@ -23,7 +23,7 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-/// A time in milliseconds, in the unit that fits. Differences of clocks can make a time negative.
+/// A time in milliseconds, in the unit that fits. A difference between two clocks can make a time negative.
 pub(super) fn ms(value: f64) -> String {
     let time = readable_duration(Duration::try_from_secs_f64(value.abs() / 1e3).unwrap_or_default());
     if value < 0.0 { format!("-{time}") } else { time }
@@ -57,7 +57,7 @@ pub(super) fn bytes(bytes: u64) -> String {
     if mib < 1023.5 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }
 
-/// A change in per cent. Changes of 1,000 % and more are shown as a factor.
+/// A change in percent. Changes of 1,000 % and more are shown as a factor.
 pub(super) fn change(percent: f64) -> String {
     if percent.abs() < 999.5 {
         // Adding zero turns -0 into +0.

@@ -27,7 +27,7 @@ pub(in crate::bench) fn html(summary: &Summary, before: Option<&Summary>, data: 
     let _ = writeln!(
         html,
         "<h1>{title}</h1>\n<p class=\"soft\">{} · {} {} · {} · {}</p>",
-        escape(&timestamp(&summary.began)),
+        escape(&timestamp(&summary.started)),
         escape(&environment.engine),
         escape(&environment.engine_version),
         escape(environment.machine.cpu.as_deref().unwrap_or("unknown processor")),
@@ -59,19 +59,19 @@ fn tiles(summary: &Summary) -> String {
     let dash = || "–".to_owned();
     let percentile =
         |pick: fn(&Percentiles) -> Option<f64>| summary.latency.total.as_ref().and_then(pick).map_or_else(dash, ms);
-    let rate = |rate: Option<f64>| rate.map_or_else(dash, |rate| format!("{}/s", number(rate)));
+    let rate_text = |rate: Option<f64>| rate.map_or_else(dash, |rate| format!("{}/s", number(rate)));
     let ratio = summary.slots.taken_s.zip(summary.slots.ideal_s.filter(|ideal| *ideal > 0.0));
     let good = if all.completed == all.total { " class=\"good\"" } else { " class=\"bad\"" };
     let classed = |class: &str, value: &str, name: &str| {
         format!("<div class=\"tile\"><b{class}>{value}</b><span>{name}</span></div>\n")
     };
     let tile = |value: &str, name: &str| classed("", value, name);
-    let whole = number(all.completed as f64);
+    let completed = number(all.completed as f64);
     [
         "<div class=\"tiles\">\n".to_owned(),
-        classed(good, &whole, &format!("of {} runs completed", all.total)),
-        tile(&rate(summary.throughput.accepted), "accepted"),
-        tile(&rate(summary.throughput.ended), "ended"),
+        classed(good, &completed, &format!("of {} runs completed", all.total)),
+        tile(&rate_text(summary.throughput.accepted), "accepted"),
+        tile(&rate_text(summary.throughput.finished), "finished"),
         tile(&percentile(|p| Some(p.p50)), "median total time"),
         tile(&percentile(|p| p.p95), "95th percentile of total time"),
         tile(&percentile(|p| Some(p.p99)), "99th percentile of total time"),
@@ -87,7 +87,7 @@ fn tiles(summary: &Summary) -> String {
 fn legend(entries: &[(&str, &str)]) -> String {
     let entries: String = entries
         .iter()
-        .map(|(colour, name)| format!("<span><i style=\"background:{colour}\"></i>{name}</span>"))
+        .map(|(color, name)| format!("<span><i style=\"background:{color}\"></i>{name}</span>"))
         .collect();
     format!("<div class=\"legend\">{entries}</div>")
 }
@@ -100,19 +100,19 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
     let series = &summary.series;
     let step = series.step_ms / 1e3;
     let step_note = format!("mean per {}", ms(series.step_ms));
-    let line = |colour, values, filled| Line { colour, values, filled };
+    let line = |color, values, filled| Line { color, values, filled };
     let limit: i64 = summary.slots.limits.values().sum();
     let mut html = "<h2>Over time</h2>\n<div class=\"charts\">\n".to_owned();
     html.push_str(&figure(
         "",
         "Throughput",
         &step_note,
-        &legend(&[(ORANGE, "accepted"), (BLUE, "ended")]),
+        &legend(&[(ORANGE, "accepted"), (BLUE, "finished")]),
         &chart::over_time(
-            "Runs accepted and ended per second, over time",
+            "Runs accepted and finished per second, over time",
             "runs/s",
             step,
-            &[line(ORANGE, &series.accepted, false), line(BLUE, &series.ended, true)],
+            &[line(ORANGE, &series.accepted, false), line(BLUE, &series.finished, true)],
             None,
         ),
     ));
@@ -147,26 +147,26 @@ fn charts(summary: &Summary, data: &ChartData) -> String {
         &percentile_chart(summary),
     ));
     if !data.bars.is_empty() {
-        let count = data.bars.len();
-        let of =
-            if count == data.runs { format!("all {count} runs") } else { format!("{count} of {} runs", data.runs) };
-        let first = data.bars.iter().map(|line| line.1).fold(f64::INFINITY, f64::min);
-        let ideal = summary.slots.ideal_s.map(|ideal| first.max(0.0) + ideal);
-        let derivation = ideal_time(summary).map(|text| format!("; ideal time {text}")).unwrap_or_default();
-        html.push_str(&figure(
-            " class=\"wide\"",
-            "Timeline",
-            &format!("{of}, ordered by start{}", escape(&derivation)),
-            &legend(&[
-                ("color-mix(in srgb,var(--a) 22%,transparent)", "queued"),
-                (BLUE, "running"),
-                (ORANGE, "ideal end"),
-            ]),
-            &chart::timeline("Timeline of runs against the ideal end", &data.bars, ideal),
-        ));
+        html.push_str(&timeline(summary, data));
     }
     html.push_str("</div>\n");
     html
+}
+
+fn timeline(summary: &Summary, data: &ChartData) -> String {
+    let count = data.bars.len();
+    let counted =
+        if count == data.runs { format!("all {count} runs") } else { format!("{count} of {} runs", data.runs) };
+    let first = data.bars.iter().map(|line| line.1).fold(f64::INFINITY, f64::min);
+    let ideal = summary.slots.ideal_s.map(|ideal| first.max(0.0) + ideal);
+    let derivation = ideal_time(summary).map(|text| format!("; ideal time {text}")).unwrap_or_default();
+    figure(
+        " class=\"wide\"",
+        "Timeline",
+        &format!("{counted}, ordered by start{}", escape(&derivation)),
+        &legend(&[("color-mix(in srgb,var(--a) 22%,transparent)", "queued"), (BLUE, "running"), (ORANGE, "ideal end")]),
+        &chart::timeline("Timeline of runs against the ideal end", &data.bars, ideal),
+    )
 }
 
 fn percentile_chart(summary: &Summary) -> String {
@@ -174,9 +174,9 @@ fn percentile_chart(summary: &Summary) -> String {
     let kinds = [(ORANGE, &latency.queueing), (BLUE, &latency.running), (GREEN, &latency.total)];
     let curves: Vec<(&'static str, [f64; 7])> = kinds
         .into_iter()
-        .filter_map(|(colour, p)| {
+        .filter_map(|(color, p)| {
             let p = p.as_ref()?;
-            Some((colour, [p.min, p.p50, p.p90, p.p95?, p.p99, p.p999, p.max]))
+            Some((color, [p.min, p.p50, p.p90, p.p95?, p.p99, p.p999, p.max]))
         })
         .collect();
     chart::percentiles(
@@ -214,7 +214,7 @@ fn outcomes(summary: &Summary) -> String {
     format!("<h2>Outcomes</h2>\n{}<p>{}</p>\n", table(&OUTCOME_COLUMNS, &all), escape(&dedupe(summary)))
 }
 
-/// The table of metrics, with those of the earlier benchmark.
+/// Renders the table of metrics, with the metrics of the earlier benchmark.
 fn compared(summary: &Summary, before: Option<&Summary>) -> String {
     let rows: Vec<Vec<String>> = metrics(summary, before)
         .into_iter()

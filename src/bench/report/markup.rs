@@ -1,6 +1,6 @@
 //! The stylesheet, escaping and tables of the HTML page.
 
-/// The stylesheet: light or dark by the reader's preference, a single column on a phone.
+/// The stylesheet: light or dark, as the reader's system prefers; a single column on a phone.
 pub(super) const STYLE: &str = "
 :root{color-scheme:light dark;--paper:#fcfcfb;--ink:#1d2327;--soft:#5d676f;--line:#dfe3e6;--card:#fff;
 --a:#1f6feb;--b:#d9730d;--c:#1a7f5a;--bad:#c0392b;--good:#1a7f5a;--warn:#8a5a00;--warnbg:#fff6e0}
@@ -54,13 +54,13 @@ pub(super) fn escape(text: &str) -> String {
 /// Renders a table. Headings are escaped here. Cells must be HTML: the content of a cell, or a `<td>`.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let head: String = headings.iter().map(|heading| format!("<th>{}</th>", escape(heading))).collect();
-    let row = |row: &Vec<String>| {
+    let render_row = |row: &Vec<String>| {
         let cells: String = row
             .iter()
             .map(|cell| if cell.starts_with("<td") { cell.clone() } else { format!("<td>{cell}</td>") })
             .collect();
         format!("<tr>{cells}</tr>\n")
     };
-    let body: String = rows.iter().map(row).collect();
+    let body: String = rows.iter().map(render_row).collect();
     format!("<div class=\"scroll\"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>\n")
 }

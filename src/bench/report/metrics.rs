@@ -6,7 +6,7 @@ use crate::bench::summary::Summary;
 /// A metric of a summary, with its value in an earlier summary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
-    /// Name.
+    /// Name, as in the report.
     pub name: &'static str,
     /// Value with its unit; a dash if unknown.
     pub now: String,
@@ -26,7 +26,7 @@ type Value = fn(&Summary) -> Option<f64>;
 /// Name, unit, whether a greater value is better, and the value.
 const METRICS: [(&str, &str, bool, Value); 16] = [
     ("accepted", "runs/s", true, |s| s.throughput.accepted),
-    ("ended", "runs/s", true, |s| s.throughput.ended),
+    ("finished", "runs/s", true, |s| s.throughput.finished),
     ("queueing, median", "ms", false, |s| Some(s.latency.queueing.as_ref()?.p50)),
     ("queueing, p95", "ms", false, |s| s.latency.queueing.as_ref()?.p95),
     ("queueing, p99", "ms", false, |s| Some(s.latency.queueing.as_ref()?.p99)),
@@ -43,14 +43,14 @@ const METRICS: [(&str, &str, bool, Value); 16] = [
     ("benchmark's memory", "MiB", false, |s| s.overhead.memory.map(|bytes| bytes as f64 / (1 << 20) as f64)),
 ];
 
-/// The metrics of a summary, compared with those of an earlier summary.
+/// Returns the metrics of a summary, compared with the metrics of an earlier summary.
 pub fn metrics(now: &Summary, before: Option<&Summary>) -> Vec<Metric> {
     let metric = |(name, unit, more_is_better, value): (&'static str, &str, bool, Value)| {
         let current = value(now);
         let earlier = before.map(value);
         let text = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| with_unit(value, unit));
-        let both = current.zip(earlier.flatten()).filter(|(_, earlier)| *earlier != 0.0);
-        let percent = both.map(|(current, earlier)| (current / earlier - 1.0) * 100.0);
+        let pair = current.zip(earlier.flatten()).filter(|(_, earlier)| *earlier != 0.0);
+        let percent = pair.map(|(current, earlier)| (current / earlier - 1.0) * 100.0);
         Metric {
             name,
             now: text(current),

@@ -9,14 +9,14 @@ use crate::bench::summary::{Latency, OutcomeCounts, Percentiles, Summary};
 pub(super) fn environment_rows(summary: &Summary) -> Vec<(&'static str, String)> {
     let (environment, settings) = (&summary.environment, &summary.settings);
     let machine = &environment.machine;
-    let load = |load: Option<f64>| load.map_or_else(|| "–".to_owned(), |load| format!("{load:.1}"));
+    let load_text = |load: Option<f64>| load.map_or_else(|| "–".to_owned(), |load| format!("{load:.1}"));
     let tasks: Vec<String> = settings.tasks.iter().map(|t| format!("{} {}", t.workflow, t.input)).collect();
     vec![
-        ("began", timestamp(&summary.began)),
+        ("started", timestamp(&summary.started)),
         ("engine", format!("{} {} at {}", environment.engine, environment.engine_version, environment.address)),
         (
             "program",
-            format!("{}, {}", environment.version, if environment.optimised { "optimised" } else { "not optimised" }),
+            format!("{}, {}", environment.version, if environment.optimized { "optimized" } else { "not optimized" }),
         ),
         (
             "machine",
@@ -28,7 +28,7 @@ pub(super) fn environment_rows(summary: &Summary) -> Vec<(&'static str, String)>
                 machine.memory.map_or_else(|| "unknown memory".to_owned(), bytes)
             ),
         ),
-        ("load", format!("{} before, {} after", load(machine.load_before), load(machine.load_after))),
+        ("load", format!("{} before, {} after", load_text(machine.load_before), load_text(machine.load_after))),
         ("tasks", tasks.join("; ")),
         (
             "submission",
@@ -123,7 +123,7 @@ pub(super) fn latencies(latency: &Latency) -> [(&'static str, Option<&Percentile
     ]
 }
 
-/// Columns of the table of times: the time, the number of runs, then those of [`percentile_cells`].
+/// Columns of the table of times: the time, the number of runs, then the columns of [`percentile_cells`].
 pub(super) const TIMES_COLUMNS: [&str; 10] = ["", "runs", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
 
 /// Cells of a row of the table of times, from `min` to `max`.
@@ -132,7 +132,7 @@ pub(super) fn percentile_cells(p: &Percentiles) -> Vec<String> {
     times.into_iter().map(|time| time.map_or_else(|| "–".to_owned(), ms)).collect()
 }
 
-/// Columns of the table of outcomes: the task, then those of [`outcome_cells`].
+/// Columns of the table of outcomes: the task, then the columns of [`outcome_cells`].
 pub(super) const OUTCOME_COLUMNS: [&str; 10] = [
     "task",
     "runs",

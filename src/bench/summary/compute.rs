@@ -50,7 +50,7 @@ pub(in crate::bench) struct SummaryInputs {
     pub(in crate::bench) warnings: Vec<String>,
 }
 
-/// Computes the summary.
+/// Computes the summary of a recording.
 pub(in crate::bench) fn compute(recording: &Recording, plan: &LoadPlan, inputs: SummaryInputs) -> Summary {
     let runs = &recording.runs.all;
     let last_seen = runs.iter().filter_map(|run| run.seen).max();
@@ -63,7 +63,7 @@ pub(in crate::bench) fn compute(recording: &Recording, plan: &LoadPlan, inputs: 
             EndReason::TimedOut => "timed out",
         }
         .to_owned(),
-        began: Timestamp::from(recording.began).to_string(),
+        started: Timestamp::from(recording.started).to_string(),
         // A stopped benchmark has runs that have waited until its end.
         seconds: seconds(last_seen.filter(|_| recording.end == EndReason::Completed).unwrap_or(recording.duration)),
         environment: inputs.environment,
@@ -82,30 +82,30 @@ pub(in crate::bench) fn compute(recording: &Recording, plan: &LoadPlan, inputs: 
     let observed = Observations {
         clock_jumps: recording.clock_jumps,
         recovered: inputs.recovered,
-        outages: recording.outages.0,
-        outage_time: recording.outages.1,
+        outages: recording.outages,
+        outage_time: recording.outage_time,
         without_times: runs.iter().filter(|run| run.status.is_some() && run.finished.is_none()).count(),
         started_before_due: started_here(runs)
-            .filter(|run| run.started.is_some_and(|at| at < run.due - CLOCK_ACCURACY))
+            .filter(|run| run.started.is_some_and(|started| started < run.due - CLOCK_ACCURACY))
             .count(),
     };
-    let more = warnings(&summary, &observed);
-    summary.warnings.extend(more);
+    let warnings = warnings(&summary, &observed);
+    summary.warnings.extend(warnings);
     summary
 }
 
 fn by_task<T>(runs: &RunRecords, plan: &LoadPlan, compute: fn(&[RunRecord]) -> T) -> BTreeMap<String, T> {
-    plan.tasks.iter().enumerate().map(|(task, t)| (t.name.clone(), compute(runs.of_task(task)))).collect()
+    plan.tasks.iter().enumerate().map(|(index, task)| (task.name.clone(), compute(runs.of_task(index)))).collect()
 }
 
 fn settings(plan: &LoadPlan) -> Settings {
-    let task = |task: &PlannedTask| TaskSettings {
+    let task_settings = |task: &PlannedTask| TaskSettings {
         name: task.name.clone(),
         workflow: task.workflow.clone(),
         input: task.input.text(),
     };
     Settings {
-        tasks: plan.tasks.iter().map(task).collect(),
+        tasks: plan.tasks.iter().map(task_settings).collect(),
         runs: plan.runs,
         batch: plan.batch,
         rate: plan.rate,
@@ -116,7 +116,7 @@ fn settings(plan: &LoadPlan) -> Settings {
 fn dedupe(recording: &Recording, plan: &LoadPlan, verified: Option<Verification>) -> Dedupe {
     let runs = &recording.runs.all;
     let count = |acceptance| runs.iter().filter(|run| run.acceptance == acceptance).count();
-    let expiry = Timestamp { nanos: 0, ..Timestamp::from(recording.began + first_expiry(runs)) }.to_string();
+    let expiry = Timestamp { nanos: 0, ..Timestamp::from(recording.started + first_expiry(runs)) }.to_string();
     Dedupe {
         enabled: plan.keyed(),
         first_expiry: plan.keyed().then_some(expiry),
@@ -162,15 +162,15 @@ fn count_outcomes(runs: &[RunRecord]) -> OutcomeCounts {
 }
 
 fn latency(runs: &[RunRecord]) -> Latency {
-    let of = |time: fn(&RunRecord) -> Option<Micros>| {
+    let percentiles = |time: fn(&RunRecord) -> Option<Micros>| {
         Percentiles::from_micros(started_here(runs).filter_map(time).collect())
     };
     Latency {
-        accepting: of(|run| Some(run.accepted? - run.due)),
-        queueing: of(|run| Some(run.started? - run.due)),
-        running: of(|run| Some(run.finished? - run.started?)),
-        notifying: of(|run| Some(run.seen? - run.finished?)),
-        total: of(|run| Some(run.seen? - run.due)),
+        accepting: percentiles(|run| Some(run.accepted? - run.due)),
+        queueing: percentiles(|run| Some(run.started? - run.due)),
+        running: percentiles(|run| Some(run.finished? - run.started?)),
+        notifying: percentiles(|run| Some(run.seen? - run.finished?)),
+        total: percentiles(|run| Some(run.seen? - run.due)),
     }
 }
 
@@ -181,7 +181,7 @@ fn throughput(runs: &[RunRecord]) -> Throughput {
         let n = started_here(runs).filter(|run| time(run).is_some()).count();
         Some(n as f64 / seconds((last - first?).max(1)))
     };
-    Throughput { accepted: rate(|run| run.accepted), ended: rate(|run| run.seen) }
+    Throughput { accepted: rate(|run| run.accepted), finished: rate(|run| run.seen) }
 }
 
 fn error_groups(runs: &RunRecords) -> Vec<ErrorGroup> {
@@ -198,10 +198,10 @@ fn error_groups(runs: &RunRecords) -> Vec<ErrorGroup> {
 }
 
 fn overhead(runs: &[RunRecord], cpu_time: Option<Duration>) -> Overhead {
-    let ended = runs.iter().filter(|run| run.status.is_some()).count();
+    let finished = runs.iter().filter(|run| run.status.is_some()).count();
     Overhead {
         cpu_s: cpu_time.map(|cpu| cpu.as_secs_f64()),
-        cpu_us_per_run: cpu_time.filter(|_| ended > 0).map(|cpu| cpu.as_secs_f64() * 1e6 / ended as f64),
+        cpu_us_per_run: cpu_time.filter(|_| finished > 0).map(|cpu| cpu.as_secs_f64() * 1e6 / finished as f64),
         memory: peak_memory(),
     }
 }
@@ -222,7 +222,7 @@ fn series(runs: &[RunRecord], intervals: &[(Micros, Micros)]) -> Series {
     Series {
         step_ms: step as f64 / 1e3,
         accepted: per_second(|run| run.accepted),
-        ended: per_second(|run| run.seen),
+        finished: per_second(|run| run.seen),
         in_use: if intervals.is_empty() { Vec::new() } else { mean_overlap(intervals.iter().copied(), step, steps) },
     }
 }
@@ -231,13 +231,13 @@ fn series(runs: &[RunRecord], intervals: &[(Micros, Micros)]) -> Series {
 /// time, and it is at least the time of the longest run.
 fn slot_usage(recording: &Recording, plan: &LoadPlan, intervals: &[(Micros, Micros)]) -> SlotUsage {
     let limits: BTreeMap<String, i64> =
-        recording.slots.iter().map(|(pool, (_, total))| ((*pool).to_owned(), *total)).collect();
+        recording.slots.iter().map(|(pool, slots)| ((*pool).to_owned(), slots.total)).collect();
     let mut needed: BTreeMap<&str, Micros> = BTreeMap::new();
     let mut longest = 0;
-    for (task, t) in plan.tasks.iter().enumerate() {
-        for (from, to) in running_intervals(recording.runs.of_task(task)) {
-            *needed.entry(t.slot_pool).or_default() += to - from;
-            longest = longest.max(to - from);
+    for (index, task) in plan.tasks.iter().enumerate() {
+        for (start, finish) in running_intervals(recording.runs.of_task(index)) {
+            *needed.entry(task.slot_pool).or_default() += finish - start;
+            longest = longest.max(finish - start);
         }
     }
     let ideal = needed.iter().filter_map(|(pool, time)| {

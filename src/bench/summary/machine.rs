@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Clock ticks per second in `/proc`. Linux reports 100 to programs on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// A machine.
+/// Description of the machine that ran a benchmark.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Operating system and architecture.
@@ -51,8 +51,8 @@ pub(in crate::bench) fn cpu_time() -> Option<Duration> {
     scheduler_time().or_else(tick_time)
 }
 
-/// The CPU time that the scheduler has counted. It covers the current threads; threads of a runtime exist until its
-/// end.
+/// The CPU time that the scheduler has counted. It includes only threads that still exist; the threads of an async
+/// runtime exist as long as the runtime.
 fn scheduler_time() -> Option<Duration> {
     let mut nanos = 0;
     for thread in fs::read_dir("/proc/self/task").ok()? {

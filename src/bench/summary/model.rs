@@ -17,8 +17,9 @@ pub struct Summary {
     /// `complete`, `interrupted` or `timed out`.
     pub state: String,
     /// Start, in RFC 3339.
-    pub began: String,
-    /// Time from the start to the last received end, in seconds.
+    #[serde(rename = "began")]
+    pub started: String,
+    /// Time from the start to the last received finish, in seconds.
     pub seconds: f64,
     /// Engine, program and machine of the benchmark.
     #[serde(rename = "place")]
@@ -60,8 +61,9 @@ pub struct Environment {
     pub address: String,
     /// Version of this program.
     pub version: String,
-    /// Whether this program was built with optimisation.
-    pub optimised: bool,
+    /// Whether this program was built with optimization.
+    #[serde(rename = "optimised")]
+    pub optimized: bool,
     /// The command line.
     pub command: String,
     /// The machine of the benchmark.
@@ -71,7 +73,7 @@ pub struct Environment {
 /// Settings of the submission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The tasks.
+    /// The tasks with their workflows and inputs.
     pub tasks: Vec<TaskSettings>,
     /// Number of runs of each task.
     pub runs: usize,
@@ -110,7 +112,7 @@ pub struct OutcomeCounts {
     pub cancelled: usize,
     /// Runs that the engine refused.
     pub refused: usize,
-    /// Runs that were accepted and whose end is unknown.
+    /// Runs that were accepted and whose outcome is unknown.
     pub unaccounted: usize,
     /// Runs whose start is unknown, because the response to their submission was lost.
     #[serde(default)]
@@ -143,7 +145,7 @@ pub struct Verification {
     pub refused: usize,
     /// Executions that the tasks recorded. `None` if they did not record them.
     pub executions: Option<usize>,
-    /// Violations of deduplication, a line each.
+    /// Violations of deduplication, one line for each.
     #[serde(rename = "wrong")]
     pub violations: Vec<String>,
 }
@@ -153,8 +155,9 @@ pub struct Verification {
 pub struct Throughput {
     /// Accepted runs, from the first submission to the last acceptance.
     pub accepted: Option<f64>,
-    /// Ended runs, from the first submission to the last end that was received.
-    pub ended: Option<f64>,
+    /// Finished runs, from the first submission to the last received finish.
+    #[serde(rename = "ended")]
+    pub finished: Option<f64>,
 }
 
 /// Distributions of times.
@@ -164,12 +167,12 @@ pub struct Latency {
     pub accepting: Option<Percentiles>,
     /// Time from a run's due time to its start on a worker.
     pub queueing: Option<Percentiles>,
-    /// Time from a run's start to its end.
+    /// Time from a run's start to its finish.
     pub running: Option<Percentiles>,
-    /// Time from a run's end, by the engine's clock, until the benchmark received it.
+    /// Time from a run's finish, by the engine's clock, until the benchmark was notified of it.
     #[serde(rename = "telling")]
     pub notifying: Option<Percentiles>,
-    /// Time from a run's due time until the benchmark received its end.
+    /// Time from a run's due time until the benchmark was notified of its finish.
     pub total: Option<Percentiles>,
 }
 
@@ -180,8 +183,8 @@ pub struct SlotUsage {
     pub limits: BTreeMap<String, i64>,
     /// Maximum number of concurrent runs.
     pub peak: Option<f64>,
-    /// Minimum time that the runs need on these slots, in seconds: of the slot pool with the most running time per slot,
-    /// and at least that of the longest run.
+    /// Minimum time that the runs need on these slots, in seconds: the running time per slot in the busiest slot pool,
+    /// or the running time of the longest run if that is longer.
     pub ideal_s: Option<f64>,
     /// Sum of the running times, in seconds, by slot pool. Empty in summaries of earlier versions.
     #[serde(default)]
@@ -189,7 +192,7 @@ pub struct SlotUsage {
     /// Running time of the longest run, in seconds. `None` in summaries of earlier versions.
     #[serde(default)]
     pub longest_s: Option<f64>,
-    /// From the first start to the last finish, in seconds.
+    /// Time from the first start to the last finish, in seconds.
     pub taken_s: Option<f64>,
 }
 
@@ -207,7 +210,7 @@ pub struct ErrorGroup {
 /// Resources that the benchmark itself used.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Overhead {
-    /// CPU time until the last end, in seconds.
+    /// CPU time until the last finish, in seconds.
     pub cpu_s: Option<f64>,
     /// CPU time per run, in microseconds.
     pub cpu_us_per_run: Option<f64>,
@@ -222,14 +225,15 @@ pub struct Series {
     pub step_ms: f64,
     /// Accepted runs per second.
     pub accepted: Vec<f64>,
-    /// Ended runs per second.
-    pub ended: Vec<f64>,
+    /// Finished runs per second.
+    #[serde(rename = "ended")]
+    pub finished: Vec<f64>,
     /// Slots in use, as the mean over the step.
     pub in_use: Vec<f64>,
 }
 
 impl OutcomeCounts {
-    /// Returns the sums of these counts and those of another task.
+    /// Returns the sums of these counts and the counts of another task.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         Self {

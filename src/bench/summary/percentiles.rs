@@ -15,7 +15,7 @@ pub struct Percentiles {
     pub p50: f64,
     /// 90th percentile.
     pub p90: f64,
-    /// 95th percentile. `None` in summaries of earlier versions.
+    /// 95th percentile. `None` in a summary that an earlier version has written.
     #[serde(default)]
     pub p95: Option<f64>,
     /// 99th percentile.
@@ -32,22 +32,23 @@ impl Percentiles {
         micros.sort_unstable();
         let (min, max) = (*micros.first()?, *micros.last()?);
         let ms = |micros: i64| micros as f64 / 1e3;
-        let at = |share: f64| ms(nearest_rank(&micros, share));
+        let percentile = |share: f64| ms(nearest_rank(&micros, share));
         Some(Self {
             n: micros.len(),
             min: ms(min),
             mean: micros.iter().map(|m| *m as f64).sum::<f64>() / micros.len() as f64 / 1e3,
-            p50: at(0.5),
-            p90: at(0.9),
-            p95: Some(at(0.95)),
-            p99: at(0.99),
-            p999: at(0.999),
+            p50: percentile(0.5),
+            p90: percentile(0.9),
+            p95: Some(percentile(0.95)),
+            p99: percentile(0.99),
+            p999: percentile(0.999),
             max: ms(max),
         })
     }
 }
 
-/// The smallest sample that at least this share of the sorted samples does not exceed. The slice must not be empty.
+/// The nearest-rank percentile: the smallest sample such that at least this share of the samples is less or equal. The
+/// slice must be sorted and not empty.
 fn nearest_rank(sorted: &[i64], share: f64) -> i64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]

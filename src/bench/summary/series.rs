@@ -1,16 +1,15 @@
 //! Time series: values over equal steps of a time line.
 
-/// The mean number of intervals (from, to) that overlap each step.
+/// The mean number of intervals (start, end) that overlap each step.
 pub(super) fn mean_overlap(intervals: impl Iterator<Item = (i64, i64)>, step: i64, steps: usize) -> Vec<f64> {
     let mut covered = vec![0_i64; steps];
-    for (from, to) in intervals {
-        let (from, to) = (from.max(0), to.min(step * steps as i64));
-        let mut at = from;
-        while at < to {
-            let index = at / step;
-            let end = ((index + 1) * step).min(to);
-            covered[index as usize] += end - at;
-            at = end;
+    for (start, end) in intervals {
+        let (mut start, end) = (start.max(0), end.min(step * steps as i64));
+        while start < end {
+            let index = start / step;
+            let step_end = ((index + 1) * step).min(end);
+            covered[index as usize] += step_end - start;
+            start = step_end;
         }
     }
     covered.into_iter().map(|micros| micros as f64 / step as f64).collect()
@@ -29,13 +28,13 @@ pub(super) fn count_per_step(times: impl Iterator<Item = i64>, step: i64, steps:
 
 /// The maximum number of intervals that overlap each other. `None` without intervals.
 pub(super) fn max_overlap(intervals: &[(i64, i64)]) -> Option<f64> {
-    let mut changes: Vec<(i64, i64)> = intervals.iter().flat_map(|(from, to)| [(*from, 1), (*to, -1)]).collect();
+    let mut changes: Vec<(i64, i64)> = intervals.iter().flat_map(|(start, end)| [(*start, 1), (*end, -1)]).collect();
     // An end sorts before a start at the same time, since it frees the slot for the start.
     changes.sort_unstable();
-    let mut now = 0;
+    let mut open = 0;
     let overlaps = changes.into_iter().map(|(_, change)| {
-        now += change;
-        now
+        open += change;
+        open
     });
     overlaps.max().map(|max| max as f64)
 }
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interval_counts_in_each_step_by_its_share() {
+    fn interval_counts_in_proportion_to_its_overlap() {
         let means = mean_overlap([(0, 10), (5, 25), (-5, 2), (90, 200)].into_iter(), 10, 3);
         assert_eq!(means, [1.7, 1.0, 0.5]);
     }

@@ -12,14 +12,14 @@ const MIN_SAMPLES_P99: usize = 100;
 /// Maximum share of all cores that the benchmark itself may use without a warning.
 const MAX_OVERHEAD: f64 = 0.25;
 
-/// Observations that are not part of the summary.
+/// Observations that the summary does not contain.
 pub(super) struct Observations {
     pub(super) clock_jumps: usize,
     /// Recovered runs that count as started here.
     pub(super) recovered: usize,
     pub(super) outages: usize,
     pub(super) outage_time: Duration,
-    /// Ended runs without times of the engine.
+    /// Finished runs without times from the engine.
     pub(super) without_times: usize,
     /// Runs that started before they were due, by the engine's clock.
     pub(super) started_before_due: usize,
@@ -30,7 +30,7 @@ pub(super) fn warnings(summary: &Summary, observed: &Observations) -> Vec<String
     let mut warnings = Vec::new();
     warnings.extend(incomplete(summary));
     warnings.extend(few_samples(summary));
-    warnings.extend(disturbances(summary));
+    warnings.extend(other_load(summary));
     warnings.push(submission_mode(summary.settings.rate));
     warnings.extend(inaccurate_times(observed));
     warnings
@@ -38,10 +38,12 @@ pub(super) fn warnings(summary: &Summary, observed: &Observations) -> Vec<String
 
 fn incomplete(summary: &Summary) -> Option<String> {
     let all = summary.all();
-    let ended = all.completed + all.failed + all.cancelled;
+    let finished = all.completed + all.failed + all.cancelled;
     match summary.state.as_str() {
-        "interrupted" => Some(format!("The benchmark was interrupted: {ended} of {} runs ended.", all.total)),
-        "timed out" => Some(format!("The benchmark reached its time limit: {ended} of {} runs ended.", all.total)),
+        "interrupted" => Some(format!("The benchmark was interrupted: {finished} of {} runs finished.", all.total)),
+        "timed out" => {
+            Some(format!("The benchmark reached its time limit: {finished} of {} runs finished.", all.total))
+        }
         _ => None,
     }
 }
@@ -60,7 +62,7 @@ fn few_samples(summary: &Summary) -> Option<String> {
 }
 
 /// Warnings about other load on the machine.
-fn disturbances(summary: &Summary) -> Vec<String> {
+fn other_load(summary: &Summary) -> Vec<String> {
     let mut warnings = Vec::new();
     let machine = &summary.environment.machine;
     if let Some(load) = machine.load_before.filter(|load| *load > machine.cores as f64 * 0.5) {
@@ -70,18 +72,17 @@ fn disturbances(summary: &Summary) -> Vec<String> {
             machine.cores
         ));
     }
-    if !summary.environment.optimised {
-        warnings.push("This program was built without optimisation. Measure with `make PROFILE=release …`.".to_owned());
+    if !summary.environment.optimized {
+        warnings.push("This program was built without optimization. Measure with `make PROFILE=release …`.".to_owned());
     }
     if summary.environment.engine == "embedded" {
         warnings.push("Engine, worker and benchmark shared one machine and slowed each other down.".to_owned());
     }
-    if let Some(cpu) = summary.overhead.cpu_s
-        && cpu / summary.seconds.max(0.01) / machine.cores as f64 > MAX_OVERHEAD
-    {
-        let share = cpu / summary.seconds.max(0.01) * 100.0;
+    let used_cores = summary.overhead.cpu_s.map(|cpu| cpu / summary.seconds.max(0.01));
+    if let Some(used) = used_cores.filter(|used| used / machine.cores as f64 > MAX_OVERHEAD) {
         warnings.push(format!(
-            "The benchmark itself used {share:.0} % of a core, which the engine and the workers did not have."
+            "The benchmark itself used {:.0} % of a core, which the engine and the workers did not have.",
+            used * 100.0
         ));
     }
     warnings
@@ -94,7 +95,7 @@ fn submission_mode(rate: Option<f64>) -> String {
              coordinated omission is avoided."
         ),
         None => {
-            "Runs were submitted as fast as they were accepted. Queueing times are those of a full queue and do not \
+            "Runs were submitted as fast as they were accepted. Queueing times were measured with a full queue and do not \
                  predict the times at a lower rate (coordinated omission is not avoided; use `--rate`)."
                 .to_owned()
         }
@@ -105,7 +106,7 @@ fn inaccurate_times(observed: &Observations) -> Vec<String> {
     let mut warnings = Vec::new();
     if observed.without_times > 0 {
         warnings.push(format!(
-            "The engine listed no times for {} ended runs, which are missing from queueing, running and slots.",
+            "The engine listed no times for {} finished runs, which are missing from queueing, running and slots.",
             observed.without_times
         ));
     }

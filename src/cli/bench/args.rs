@@ -17,7 +17,7 @@ const EXAMPLES: &str = r#"Examples:
   runner bench -e -w -t sync-sleep-task -n 200 -i '{"seconds": 0.05}'
   runner bench -e -w --rate 50 --timeout 2m --out now --compare before"#;
 
-/// Submits many runs of tasks, follows them to their ends, and writes a report with charts.
+/// Submits many runs of tasks, follows them until they finish, and writes a report with charts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::help(EXAMPLES), after_long_help = long_help(EXAMPLES))]
 pub(crate) struct Args {

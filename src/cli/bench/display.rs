@@ -66,7 +66,7 @@ pub(super) fn print_note(text: &str) {
     print_message(&format!("{} {text}", paint("note:", Style::Cyan, color_enabled(&io::stderr()))));
 }
 
-/// A row with a bar for each task, and a row for all of them.
+/// Builds the rows of the display: one with a bar for each task, and one for all tasks.
 fn rows(progress: &Progress) -> Vec<String> {
     let width = progress.tasks.iter().map(|task| task.name.len()).max().unwrap_or(0);
     let row = |task: &TaskProgress| {
@@ -76,16 +76,17 @@ fn rows(progress: &Progress) -> Vec<String> {
     progress.tasks.iter().map(row).chain([total_line(progress)]).collect()
 }
 
-/// The percentiles of a task, and its counts without zeros. The number beside the bar includes the completed runs.
+/// Formats the percentiles of a task, and its counts except zeros. The number beside the bar includes the completed
+/// runs.
 fn details(task: &TaskProgress) -> String {
-    let ended = task.completed + task.failed + task.cancelled + task.unaccounted;
+    let finished = task.completed + task.failed + task.cancelled + task.unaccounted;
     let counts = [
         (task.failed, "failed"),
         (task.cancelled, "cancelled"),
         (task.refused, "refused"),
         (task.unaccounted, "unaccounted for"),
         (task.duplicates, "duplicates"),
-        (task.accepted.saturating_sub(ended), "open"),
+        (task.accepted.saturating_sub(finished), "open"),
     ];
     let percentiles = task.percentiles.map(|percentiles| {
         let [p50, p95, p99] = percentiles.map(readable_duration);
@@ -96,17 +97,19 @@ fn details(task: &TaskProgress) -> String {
 }
 
 fn total_line(progress: &Progress) -> String {
-    let slots = progress.slots.map(|(used, all)| format!(", {used} of {all} slots in use")).unwrap_or_default();
-    let left = progress.remaining.filter(|left| !left.is_zero()).map(|left| format!(", {} left", whole_seconds(left)));
+    let slots =
+        progress.slots.map(|slots| format!(", {} of {} slots in use", slots.used, slots.total)).unwrap_or_default();
+    let remaining =
+        progress.remaining.filter(|time| !time.is_zero()).map(|time| format!(", {} left", whole_seconds(time)));
     format!(
         "{:.0} runs/s{slots}, {} elapsed{}",
         progress.rate,
         whole_seconds(progress.elapsed),
-        left.unwrap_or_default()
+        remaining.unwrap_or_default()
     )
 }
 
-/// A duration for readers without fractions of a second, which would change all the time.
+/// Formats a duration in whole seconds: fractions would change with every line.
 fn whole_seconds(duration: Duration) -> String {
     readable_duration(Duration::from_secs(duration.as_secs()))
 }
@@ -117,7 +120,7 @@ fn rounded(number: f64) -> f64 {
 }
 
 fn json_line(progress: &Progress) -> Value {
-    let task = |task: &TaskProgress| {
+    let task_json = |task: &TaskProgress| {
         let percentile = |index: usize| task.percentiles.map(|all| rounded(all[index].as_secs_f64() * 1e3));
         json!({
             "task": task.name, "total": task.total, "accepted": task.accepted, "duplicates": task.duplicates,
@@ -130,9 +133,9 @@ fn json_line(progress: &Progress) -> Value {
         "elapsed_s": rounded(progress.elapsed.as_secs_f64()),
         "rate": rounded(progress.rate),
         "left_s": progress.remaining.map(|left| rounded(left.as_secs_f64())),
-        "slots_used": progress.slots.map(|slots| slots.0),
-        "slots": progress.slots.map(|slots| slots.1),
-        "tasks": progress.tasks.iter().map(task).collect::<Vec<_>>(),
+        "slots_used": progress.slots.map(|slots| slots.used),
+        "slots": progress.slots.map(|slots| slots.total),
+        "tasks": progress.tasks.iter().map(task_json).collect::<Vec<_>>(),
     })
 }
 
@@ -149,11 +152,11 @@ pub(super) fn print_result(
         );
     }
     let all = summary.all();
-    let took = readable_duration(Duration::try_from_secs_f64(summary.seconds).unwrap_or_default());
+    let elapsed = readable_duration(Duration::try_from_secs_f64(summary.seconds).unwrap_or_default());
     let color = color_enabled(&io::stdout());
     let style = if all.completed == all.total { Style::Green } else { Style::Red };
     let completed = format!("{} of {} runs completed", all.completed, all.total);
-    print_line(format!("{} in {took}", paint(completed, style, color)))?;
+    print_line(format!("{} in {elapsed}", paint(completed, style, color)))?;
     for (count, name) in [
         (all.failed, "failed"),
         (all.cancelled, "cancelled"),

@@ -1,9 +1,8 @@
 //! `runner bench`: submits many runs, measures them, and writes a report.
 
 mod args;
-mod conclude;
 mod display;
-mod open;
+mod finished;
 mod own_worker;
 mod prepare;
 mod request;
@@ -27,8 +26,8 @@ pub(super) use request::Request;
 
 /// Runs the benchmark, and starts and stops a worker for it if requested.
 ///
-/// Runs on a thread of the runtime. On the main thread, each outcome from the client's watcher would wake another
-/// thread.
+/// Runs on a worker thread of the runtime, as the client's watcher does. On the main thread, each outcome that the
+/// watcher sends would wake another thread.
 pub(super) async fn run(request: Request) -> Result<(), Exit> {
     match tokio::spawn(run_on_worker_thread(request)).await {
         Ok(result) => result,
@@ -95,7 +94,7 @@ async fn measure(
     let running = bench::run(&client, plan, info, request.folder, &stop, &mut display);
     let result = run_until_stopped(running, &stop, signals, worker).await?;
     drop(display);
-    let conclusion = conclude::Conclusion {
+    let finished = finished::FinishedBenchmark {
         result: &result,
         prefix: &request.prefix,
         folder: &path,
@@ -105,8 +104,8 @@ async fn measure(
         quiet,
         open,
     };
-    conclusion.print().await?;
-    conclusion.exit()
+    finished.print().await?;
+    finished.exit()
 }
 
 /// Awaits the benchmark. The first signal or the end of the worker stops it, after which it writes its report. A second
@@ -142,7 +141,7 @@ async fn run_until_stopped(
     }
 }
 
-/// The command line without the path of the program, which describes the machine rather than the command.
+/// Returns the command line. The program is `runner` without its path, which would describe the machine.
 fn command_line() -> String {
     let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     render_command(std::iter::once("runner").chain(args.iter().map(String::as_str)))

@@ -135,9 +135,9 @@ pub(super) fn executions_file(folder: &Path) -> PathBuf {
 
 /// The worker binary in the folder of this binary.
 fn worker_program() -> Result<PathBuf, Exit> {
-    let own = std::env::current_exe()
+    let program = std::env::current_exe()
         .map_err(|e| Exit::usage(format!("--with-worker: finding the folder of this program failed: {e}")))?;
-    let path = own.with_file_name(format!("worker{}", std::env::consts::EXE_SUFFIX));
+    let path = program.with_file_name(format!("worker{}", std::env::consts::EXE_SUFFIX));
     if path.is_file() {
         Ok(path)
     } else {

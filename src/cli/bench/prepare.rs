@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::request::Request;
 use crate::{
-    bench::{KEY_TTL, KEYED_SUFFIX, LoadPlan, Observer, PlannedTask, serves},
+    bench::{KEY_TTL, KEYED_SUFFIX, LoadPlan, Observer, PlannedTask, Template, serves},
     cli::{Exit, connection::CommandRenderer, deadline::Deadline},
     hatchet::{
         client::{Client, ClientError, RestClient, WorkerSummary, diagnose},
@@ -37,77 +37,22 @@ pub(super) async fn prepare(
     observer: &mut dyn Observer,
 ) -> Result<Prepared, Exit> {
     let deadline = Deadline::after(Some(request.timeout));
-    let engine_version = match deadline.require(client, commands, NOT_SUBMITTED, client.engine_version()).await? {
-        Ok(version) => version,
-        Err(error) => {
-            return Err(match deadline.before(diagnose(&client.config())).await.flatten() {
-                Some(reason) => Exit::unreachable(reason),
-                None => Exit::from_call(error, &client.config().host_port),
-            });
-        }
-    };
-    let mut warnings = Vec::new();
-    let mut warn = |observer: &mut dyn Observer, line: String| {
-        observer.note(&line);
-        warnings.push(format!("{line}."));
-    };
-    let workers = match client.rest() {
-        None => Err("the REST address is unknown: set HATCHET_CLIENT_SERVER_URL".to_owned()),
-        Some(rest) => {
-            let listed = deadline.before(list_workers(client, rest, request)).await;
-            listed.unwrap_or_else(|| Err(format!("REST has not responded within {}", deadline.limit())))
-        }
-    };
+    let mut preparation = Preparation { client, request, commands, observer, deadline, warnings: Vec::new() };
+    let engine_version = preparation.engine_version().await?;
+    let workers = preparation.workers().await;
     let mut tasks = Vec::with_capacity(request.tasks.len());
     for (task, input) in &request.tasks {
-        let keyed = match &workers {
-            Ok(workers) => {
-                // Not optional: without run keys, all runs of an earlier benchmark with this prefix would start again.
-                let keyed =
-                    deadline.require(client, commands, NOT_SUBMITTED, uses_keyed_copy(client, task, workers)).await??;
-                let name = workflow_name(task, keyed);
-                if !workers.iter().any(|worker| serves(&client.config(), worker, &name)) {
-                    let line = format!(
-                        "no worker for {name} is online, so its runs will wait: start a worker with `{}`, or use \
-                         --with-worker",
-                        commands.render(&["worker", "--run-keys", "--tasks", task.name()])
-                    );
-                    warn(observer, line);
-                }
-                keyed
-            }
-            Err(reason) => {
-                warn(observer, format!("the list of workers is unavailable: {reason}"));
-                request.with_worker
-            }
-        };
-        if !keyed {
-            warn(
-                observer,
-                format!(
-                    "dedupe of {} is off, since no worker serves its keyed copy: start a worker with `{}`",
-                    task.name(),
-                    commands.render(&["worker", "--run-keys"])
-                ),
-            );
-        }
-        let schedule_timeout = if keyed { KEY_TTL } else { task.options().schedule_timeout };
-        tasks.push(PlannedTask {
-            name: task.name().to_owned(),
-            workflow: workflow_name(task, keyed),
-            keyed,
-            input: input.clone(),
-            slot_pool: task.slot_pool(),
-            schedule_timeout,
-        });
+        tasks.push(preparation.plan_task(task, input, &workers).await?);
     }
-    for task in tasks.iter().filter(|task| task.schedule_timeout < KEY_TTL) {
-        if let Ok(workers) = &workers
-            && let Some(line) = check_schedule_timeout(client, task, request.runs, workers, commands, deadline).await?
-        {
-            warn(observer, line);
+    if let Ok(workers) = &workers {
+        for task in tasks.iter().filter(|task| task.schedule_timeout < KEY_TTL) {
+            let warning = check_schedule_timeout(client, task, request.runs, workers, commands, deadline).await?;
+            if let Some(line) = warning {
+                preparation.warn(line);
+            }
         }
     }
+    let warnings = preparation.warnings;
     let plan = LoadPlan {
         tasks,
         runs: request.runs,
@@ -120,7 +65,88 @@ pub(super) async fn prepare(
     Ok(Prepared { plan, engine_version, warnings })
 }
 
-/// The name of a task's workflow, or of its keyed copy.
+/// The preparation of a benchmark, with the warnings so far.
+struct Preparation<'a> {
+    client: &'a Client,
+    request: &'a Request,
+    commands: &'a CommandRenderer,
+    observer: &'a mut dyn Observer,
+    deadline: Deadline,
+    warnings: Vec<String>,
+}
+
+impl Preparation<'_> {
+    /// Notifies the observer of a warning, and adds it to the report.
+    fn warn(&mut self, line: String) {
+        self.observer.note(&line);
+        self.warnings.push(format!("{line}."));
+    }
+
+    /// Returns the engine's version. If the engine does not respond, fails with the reason.
+    async fn engine_version(&mut self) -> Result<String, Exit> {
+        let call = self.client.engine_version();
+        match self.deadline.require(self.client, self.commands, NOT_SUBMITTED, call).await? {
+            Ok(version) => Ok(version),
+            Err(error) => Err(match self.deadline.before(diagnose(&self.client.config())).await.flatten() {
+                Some(reason) => Exit::unreachable(reason),
+                None => Exit::from_call(error, &self.client.config().host_port),
+            }),
+        }
+    }
+
+    /// Lists the workers. The error is the reason why the list is unavailable.
+    async fn workers(&mut self) -> Result<Vec<WorkerSummary>, String> {
+        let rest = self.client.rest().ok_or("the REST address is unknown: set HATCHET_CLIENT_SERVER_URL")?;
+        let listed = self.deadline.before(list_workers(self.client, rest, self.request)).await;
+        listed.unwrap_or_else(|| Err(format!("REST has not responded within {}", self.deadline.limit())))
+    }
+
+    /// Plans the runs of a task. Warns if no worker serves the task, and if its runs are not deduplicated.
+    async fn plan_task(
+        &mut self,
+        task: &ErasedTask,
+        input: &Template,
+        workers: &Result<Vec<WorkerSummary>, String>,
+    ) -> Result<PlannedTask, Exit> {
+        let keyed = match workers {
+            Ok(workers) => {
+                // Not optional: without run keys, all runs of an earlier benchmark with this prefix would start again.
+                let query = uses_keyed_copy(self.client, task, workers);
+                let keyed = self.deadline.require(self.client, self.commands, NOT_SUBMITTED, query).await??;
+                let name = workflow_name(task, keyed);
+                if !workers.iter().any(|worker| serves(&self.client.config(), worker, &name)) {
+                    self.warn(format!(
+                        "no worker for {name} is online, so its runs will wait: start a worker with `{}`, or use \
+                         --with-worker",
+                        self.commands.render(&["worker", "--run-keys", "--tasks", task.name()])
+                    ));
+                }
+                keyed
+            }
+            Err(reason) => {
+                self.warn(format!("the list of workers is unavailable: {reason}"));
+                self.request.with_worker
+            }
+        };
+        if !keyed {
+            self.warn(format!(
+                "dedupe of {} is off, since no worker serves its keyed copy: start a worker with `{}`",
+                task.name(),
+                self.commands.render(&["worker", "--run-keys"])
+            ));
+        }
+        Ok(PlannedTask {
+            name: task.name().to_owned(),
+            workflow: workflow_name(task, keyed),
+            keyed,
+            input: input.clone(),
+            slot_pool: task.slot_pool(),
+            schedule_timeout: if keyed { KEY_TTL } else { task.options().schedule_timeout },
+        })
+    }
+}
+
+/// Returns the name of a task's workflow, or of its keyed copy.
 fn workflow_name(task: &ErasedTask, keyed: bool) -> String {
     format!("{}{}", task.name(), if keyed { KEYED_SUFFIX } else { "" })
 }
@@ -157,7 +183,7 @@ async fn uses_keyed_copy(client: &Client, task: &ErasedTask, workers: &[WorkerSu
     }
 }
 
-/// A warning if the last runs would exceed the task's schedule timeout, estimated from a trial run.
+/// Returns a warning if the last runs would exceed the task's schedule timeout, estimated from a trial run.
 async fn check_schedule_timeout(
     client: &Client,
     task: &PlannedTask,
@@ -189,8 +215,8 @@ async fn check_schedule_timeout(
             readable_duration(started.elapsed())
         )));
     }
-    let (took, limit) = (started.elapsed(), task.schedule_timeout);
-    let wait = took.mul_f64(runs as f64 / slots as f64);
+    let (elapsed, limit) = (started.elapsed(), task.schedule_timeout);
+    let wait = elapsed.mul_f64(runs as f64 / slots as f64);
     Ok((wait > limit).then(|| {
         format!(
             "the last runs of {} will wait about {} for one of {slots} slots, but are cancelled after {} (a trial run \
@@ -198,7 +224,7 @@ async fn check_schedule_timeout(
             task.name,
             readable_duration(wait),
             readable_duration(limit),
-            readable_duration(took)
+            readable_duration(elapsed)
         )
     }))
 }

@@ -120,7 +120,8 @@ fn parse_rate(text: &str) -> Result<f64, Exit> {
     })
 }
 
-/// Pairs each task with its input: that for its name, else that for all tasks, else the task's default.
+/// Pairs each task with its input: the input given for its name, otherwise the input given for all tasks, otherwise the
+/// task's default.
 fn parse_inputs(
     tasks: Vec<ErasedTask>,
     args: &[String],
@@ -145,8 +146,8 @@ fn parse_inputs(
         }
     }
     let input = |task: ErasedTask| {
-        let own = by_task.iter().find(|(name, _)| name == task.name()).map(|(_, json)| *json);
-        let json = own.or(for_all).unwrap_or("{}");
+        let task_input = by_task.iter().find(|(name, _)| name == task.name()).map(|(_, json)| *json);
+        let json = task_input.or(for_all).unwrap_or("{}");
         let invalid = |e: String| Exit::usage(format!("--input-json for {} is {e}", task.name()));
         let template = Template::parse(json).map_err(invalid)?;
         check_object(json).map_err(|e| invalid(e.to_string()))?;
@@ -159,7 +160,7 @@ fn parse_inputs(
     tasks.into_iter().map(input).collect()
 }
 
-/// Warnings about the fields of an input that its task ignores. Inputs differ by the index only.
+/// Returns warnings about the fields of an input that its task ignores. Inputs differ by the index only.
 fn input_warnings(task: &ErasedTask, template: &Template) -> Vec<String> {
     let unknown = unknown_fields(task, &template.render(0).to_string());
     unknown.iter().map(|field| format!("--input-json for {} has {field}", task.name())).collect()
@@ -173,7 +174,7 @@ fn read_summary(folder: &Path) -> Result<Summary, Exit> {
     })?;
     serde_json::from_str(&text).map_err(|e| {
         Exit::usage(format!(
-            "--compare: {} is not the summary of a benchmark that has ended: {e}. Name another folder",
+            "--compare: {} is not the summary of a finished benchmark: {e}. Name another folder",
             path.display()
         ))
     })

@@ -6,16 +6,16 @@ use crate::{cli::Exit, hatchet::client::Sources};
 /// The engine of a command, with a description of the choice and its reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) enum EngineChoice {
-    /// The token's engine.
+    /// The engine of the token. Contains the description.
     Token(String),
-    /// The embedded engine.
+    /// The embedded engine. Contains the description.
     Embedded(String),
     /// No token is set and the embedded engine is not requested. Reading the client's settings fails and names both.
     None,
 }
 
 impl EngineChoice {
-    /// The choice and its reason; empty for [`EngineChoice::None`].
+    /// Returns the choice and its reason; empty for [`EngineChoice::None`].
     pub(in crate::cli) fn description(&self) -> &str {
         match self {
             Self::Token(description) | Self::Embedded(description) => description,
@@ -72,14 +72,14 @@ mod tests {
 
     #[test]
     fn flag_precedes_token_and_token_precedes_variable() {
-        let empty = Sources::from_pairs([]);
+        let no_sources = Sources::from_pairs([]);
         let token = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", "ey")]);
         let variable = Sources::from_pairs([("HATCHET_EMBEDDED", "1")]);
         let both = Sources::from_pairs([("HATCHET_CLIENT_TOKEN", "ey"), ("HATCHET_EMBEDDED", "1")]);
         let embedded = |flag, sources: &Sources| matches!(choose_engine(flag, sources), Ok(EngineChoice::Embedded(_)));
         assert!(embedded(Some(EmbeddedMode::Always), &both));
-        assert!(embedded(Some(EmbeddedMode::Auto), &empty) && !embedded(Some(EmbeddedMode::Auto), &token));
-        assert!(embedded(None, &variable) && !embedded(None, &both) && !embedded(None, &empty));
+        assert!(embedded(Some(EmbeddedMode::Auto), &no_sources) && !embedded(Some(EmbeddedMode::Auto), &token));
+        assert!(embedded(None, &variable) && !embedded(None, &both) && !embedded(None, &no_sources));
         assert!(!embedded(Some(EmbeddedMode::Never), &variable));
         let choice = choose_engine(Some(EmbeddedMode::Always), &token).unwrap();
         assert!(choice.description().contains("is ignored"), "{choice:?}");

@@ -1,4 +1,4 @@
-//! Choice and discovery of a command's engine, and the commands in messages that reach it again.
+//! Chooses and finds the engine of a command, and renders the commands that messages suggest.
 
 mod args;
 mod choice;

@@ -16,7 +16,7 @@ pub(super) struct Checklist {
     format: OutputFormat,
     made: Vec<&'static str>,
     failed: Vec<String>,
-    /// Whether a setting is invalid. Its exit code differs from that of an engine that cannot be used.
+    /// Whether a setting is invalid, which has another exit code than an engine that cannot be used.
     has_invalid_setting: bool,
 }
 

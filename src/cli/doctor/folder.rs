@@ -7,6 +7,7 @@ use crate::{
     cli::{
         Exit,
         connection::{EngineChoice, find_handshake, not_running},
+        dashboard::REDIRECT_FILE,
     },
     hatchet::client::{Sources, embedded_folder},
 };
@@ -50,7 +51,7 @@ pub(super) fn check(checklist: &mut Checklist, choice: &EngineChoice, sources: &
     Ok(true)
 }
 
-/// The size of the engine's persistent data, for readers.
+/// Returns the size of the engine's persistent data as text.
 fn data_size(folder: &Path) -> String {
     // SQLite's database and write-ahead log.
     let sizes = ["engine.db", "engine.db-wal"].map(|name| std::fs::metadata(folder.join(name)).map(|file| file.len()));
@@ -62,15 +63,17 @@ fn data_size(folder: &Path) -> String {
     }
 }
 
-/// The reason why other users may be able to read the token or the data in the folder. `None` if they cannot.
+/// The reason why other users may be able to read the token, the signing key or the data in the folder. `None` if they
+/// cannot.
 #[cfg(unix)]
 fn exposure(folder: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
-    for path in [folder.to_owned(), folder.join("handshake.json"), folder.join("engine.db")] {
+    let files = ["handshake.json", "engine.json", "engine.db", REDIRECT_FILE].map(|name| folder.join(name));
+    for path in std::iter::once(folder.to_owned()).chain(files) {
         let Ok(found) = std::fs::symlink_metadata(&path) else { continue };
         if found.file_type().is_symlink() {
             return Some(format!(
-                "{} is a symbolic link: replace it by its target, or name the target with --embedded-dir",
+                "{} is a symbolic link: replace it with its target, or name the target with --embedded-dir",
                 path.display()
             ));
         }
@@ -78,7 +81,7 @@ fn exposure(folder: &Path) -> Option<String> {
         if mode & 0o077 != 0 {
             let path = path.display();
             return Some(format!(
-                "other users may read the engine's token or data in {path} (mode {mode:o}): run `chmod go= {path}`"
+                "other users may read the engine's secrets or data in {path} (mode {mode:o}): run `chmod go= {path}`"
             ));
         }
     }
@@ -88,4 +91,29 @@ fn exposure(folder: &Path) -> Option<String> {
 #[cfg(not(unix))]
 fn exposure(_folder: &Path) -> Option<String> {
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+    };
+
+    use super::*;
+
+    #[test]
+    fn each_file_with_a_secret_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        for name in ["handshake.json", "engine.json", "engine.db", "open.html"] {
+            let file = folder.path().join(name);
+            fs::write(&file, "").unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+            let problem = exposure(folder.path()).unwrap();
+            assert!(problem.contains(&format!("{name} (mode 640)")), "{problem}");
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+            assert_eq!(exposure(folder.path()), None);
+        }
+    }
 }

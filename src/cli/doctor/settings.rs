@@ -64,8 +64,8 @@ fn describe_token(claims: &Claims, source: &Source) -> String {
         Some(exp) => {
             let time = prost_types::Timestamp { seconds: i64::try_from(exp).unwrap_or(i64::MAX), nanos: 0 };
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let left = Duration::from_secs(exp).saturating_sub(now);
-            let soon = if left < EXPIRES_SOON { ", which is soon: create a new token in time" } else { "" };
+            let remaining = Duration::from_secs(exp).saturating_sub(now);
+            let soon = if remaining < EXPIRES_SOON { ", which is soon: create a new token in time" } else { "" };
             format!("expires {time}{soon}")
         }
     };

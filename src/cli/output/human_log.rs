@@ -1,4 +1,4 @@
-//! The log format for people. Events about runs have a shorter form:
+//! The human-readable log format. Events about runs have a shorter form:
 //!
 //! ```text
 //! 2026-01-31T12:00:00.123456Z  INFO sync-sleep-task 3f2a91c0 started
@@ -34,7 +34,7 @@ use crate::hatchet::{
 /// Number of characters of a run id.
 const SHORT_ID: usize = 8;
 
-/// Formats events for people.
+/// Formats events as human-readable lines.
 pub(super) struct HumanFormat {
     /// The format of events that are not about runs.
     other: Format<Full, SystemTime>,

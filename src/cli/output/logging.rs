@@ -1,7 +1,7 @@
 //! Logs on stderr.
 //!
-//! The runner also prints messages for people there, so its log lines are text by default. The worker's are text on a
-//! terminal and JSON elsewhere, for log collectors.
+//! The runner also prints its messages there, so its log lines are text by default. The worker's are text on a terminal
+//! and JSON elsewhere, for log collectors.
 //!
 //! A worker on a terminal also shows each run. Elsewhere it would write thousands of lines per second, so events about
 //! runs are shown from the level DEBUG on.
@@ -28,7 +28,7 @@ pub(in crate::cli) enum Program {
 }
 
 impl Program {
-    /// The default of `HATCHET_CLIENT_LOG_FORMAT`, for readers.
+    /// Returns the default of `HATCHET_CLIENT_LOG_FORMAT` as text.
     pub(in crate::cli) fn default_log_format(self) -> &'static str {
         match self {
             Self::Runner => "human",
@@ -43,14 +43,7 @@ const TRANSPORT_TARGETS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tow
 
 /// Initializes logging by the settings. `RUST_LOG`, a list of `target=level`, takes precedence.
 pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Result<(), Exit> {
-    let json = match sources.value("HATCHET_CLIENT_LOG_FORMAT").map(str::to_ascii_lowercase).as_deref() {
-        None => program == Program::Worker && !stderr().is_terminal(),
-        Some("json") => true,
-        Some("human" | "console" | "text") => false,
-        Some(other) => {
-            return Err(Exit::usage(format!("invalid HATCHET_CLIENT_LOG_FORMAT \"{other}\": set it to human or json")));
-        }
-    };
+    let json = has_json_logs(sources, program)?;
     let shows_runs = program == Program::Worker && !json && stderr().is_terminal();
     let registry = tracing_subscriber::registry().with(levels(sources, shows_runs)?);
     let layer = tracing_subscriber::fmt::layer().with_writer(|| LineWriter);
@@ -68,6 +61,18 @@ pub(in crate::cli) fn init_logging(sources: &Sources, program: Program) -> Resul
         tracing::warn!("{warning}: it is ignored");
     }
     Ok(())
+}
+
+/// Whether log lines are JSON instead of text.
+pub(in crate::cli) fn has_json_logs(sources: &Sources, program: Program) -> Result<bool, Exit> {
+    match sources.value("HATCHET_CLIENT_LOG_FORMAT").map(str::to_ascii_lowercase).as_deref() {
+        None => Ok(program == Program::Worker && !stderr().is_terminal()),
+        Some("json") => Ok(true),
+        Some("human" | "console" | "text") => Ok(false),
+        Some(other) => {
+            Err(Exit::usage(format!("invalid HATCHET_CLIENT_LOG_FORMAT \"{other}\": set it to human or json")))
+        }
+    }
 }
 
 /// The maximum level of each target. `shows_runs` adds the events about runs to the level INFO.
@@ -89,7 +94,8 @@ fn levels(sources: &Sources, shows_runs: bool) -> Result<Targets, Exit> {
         .fold(levels, |levels, target| levels.with_target(target, level.min(LevelFilter::ERROR))))
 }
 
-/// The maximum level of the events about runs. Their level is DEBUG, and that of a task's debug lines is TRACE.
+/// The maximum level of the events about runs. These events have the level DEBUG, and a task's debug lines have the
+/// level TRACE.
 fn run_level(level: LevelFilter, shows_runs: bool) -> LevelFilter {
     if level >= LevelFilter::DEBUG {
         LevelFilter::TRACE
@@ -136,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_shown_on_a_terminal_at_info_and_elsewhere_at_debug() {
+    fn runs_are_logged_at_info_on_terminals_only() {
         let is_shown = |level: &'static str, shows_runs| {
             let sources = Sources::from_pairs([("HATCHET_CLIENT_LOG_LEVEL", level)]);
             let levels = levels(&sources, shows_runs).unwrap_or_else(|exit| panic!("{}", exit.message()));

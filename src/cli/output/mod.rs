@@ -9,7 +9,7 @@ mod table;
 mod write;
 
 pub(super) use color::{Style, color_enabled, paint, printable};
-pub(super) use logging::{Program, init_logging};
+pub(super) use logging::{Program, has_json_logs, init_logging};
 pub(super) use relative_time::{parse_rfc3339, relative_time};
 pub(super) use rows::{can_draw_rows, draw_rows};
 pub(super) use table::{Cell, Table};

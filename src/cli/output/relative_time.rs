@@ -1,4 +1,4 @@
-//! Times relative to now, for people.
+//! Formats times relative to now.
 
 use std::time::{Duration, SystemTime};
 

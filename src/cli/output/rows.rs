@@ -26,8 +26,8 @@ pub(in crate::cli) fn can_draw_rows() -> bool {
     cfg!(unix) && !is_dumb_terminal() && io::stderr().is_terminal()
 }
 
-/// Replaces the rows. Each is cut at the width of the terminal, and the first ones are left out if the terminal has too
-/// few lines. Without rows, erases the earlier ones.
+/// Replaces the rows. Each is cut at the width of the terminal, and the first rows are left out if the terminal has too
+/// few lines. Without rows, erases the earlier rows.
 pub(in crate::cli) fn draw_rows(mut rows: Vec<String>) {
     let (columns, lines) = size();
     rows.drain(..rows.len().saturating_sub(lines - 1));

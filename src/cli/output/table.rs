@@ -1,4 +1,4 @@
-//! Tables for people: aligned columns that fit the terminal.
+//! Human-readable tables: aligned columns that fit the terminal.
 
 use std::io::{self, IsTerminal as _};
 
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Cell {
 }
 
 impl Cell {
-    /// A cell with a style.
+    /// Creates a cell whose text is printed in a style if colors are enabled.
     pub(in crate::cli) fn styled(text: impl Into<String>, style: Style) -> Self {
         Self { style: Some(style), ..Self::from(text) }
     }
@@ -44,7 +44,7 @@ impl Cell {
 }
 
 impl<T: Into<String>> From<T> for Cell {
-    /// A cell in one line, without control characters.
+    /// Creates a cell. The text becomes one line without control characters.
     fn from(text: T) -> Self {
         let text: String = text.into();
         let line = text.lines().next().unwrap_or_default().replace('\t', " ");

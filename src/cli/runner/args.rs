@@ -23,6 +23,7 @@ const EXAMPLES: &str = r#"Examples:
   runner -e -t sync-sleep-task --no-wait                    print the run's id
   runner -e -r ID                                           follow that run
   runner -e runs list                                       list the latest runs
+  runner -e open                                            open the dashboard
   runner -e bench -n 500 --with-worker --open               measure 500 runs
   runner doctor                                             find a problem's cause"#;
 
@@ -94,7 +95,7 @@ pub(super) enum Command {
     Run(Box<RunArgs>),
     #[command(flatten)]
     Engine(EngineCommand),
-    /// Submit many runs, follow them to their ends, and write a report with charts
+    /// Submit many runs, follow them until they finish, and write a report with charts
     Bench(Box<bench::Args>),
     Doctor(doctor::Args),
     #[command(override_usage = "runner completions <SHELL>", after_help = completions::help("runner"))]

@@ -12,7 +12,7 @@ use crate::{
     cli::{Exit, output::print_message},
     hatchet::{
         client::{Client, RunRef},
-        wire::RunStatus,
+        wire::{RunStatus, WorkflowId},
     },
 };
 
@@ -49,10 +49,15 @@ pub(super) async fn cancel(context: &Context<'_>, run: &RunRef) -> Result<(), Ex
     }
 }
 
-/// Cancels all open runs with these metadata pairs. Prints the ids of each batch when the engine has confirmed it.
-pub(super) async fn cancel_where(context: &Context<'_>, metadata: &[(String, String)]) -> Result<(), Exit> {
+/// Cancels all open runs with these metadata pairs: of these workflows, or of all if none is given. Prints the ids of
+/// each batch when the engine has confirmed it.
+pub(super) async fn cancel_where(
+    context: &Context<'_>,
+    metadata: &[(String, String)],
+    workflows: &[WorkflowId],
+) -> Result<(), Exit> {
     let pairs: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let open = context.require("and nothing was cancelled", context.client.open_runs(&pairs)).await?;
+    let open = context.require("and nothing was cancelled", context.client.open_runs(&pairs, workflows)).await?;
     let mut cancelled = 0;
     for batch in open.chunks(Client::CANCEL_BATCH) {
         let consequence = format!("and it is not known whether {} of {} runs were cancelled", batch.len(), open.len());

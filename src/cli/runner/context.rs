@@ -4,11 +4,15 @@ use super::reattach::Reattach;
 use crate::{
     cli::{
         Exit,
+        dashboard::Dashboard,
         deadline::Deadline,
         output::{OutputFormat, print_message},
         task_registry::TaskRegistry,
     },
-    hatchet::client::{Client, ClientError, ErrorKind, RestClient, diagnose},
+    hatchet::{
+        client::{Client, ClientError, ErrorKind, RestClient, diagnose},
+        wire::RunId,
+    },
 };
 
 /// The context of an action.
@@ -25,17 +29,23 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     /// The client of the REST API, or the error of an operation that needs it.
     pub(super) fn rest(&self, operation: &str) -> Result<&RestClient, Exit> {
-        self.client.rest().ok_or_else(|| {
-            Exit::usage(format!(
-                "{operation} failed: the address of the REST API is not set. Set HATCHET_CLIENT_SERVER_URL"
-            ))
-        })
+        self.client.rest().ok_or_else(|| no_rest_address(operation))
     }
 
     /// Shows a message, unless only results are shown.
     pub(super) fn message(&self, text: &str) {
         if !self.quiet {
             print_message(text);
+        }
+    }
+
+    /// Shows the address of a run on Hatchet's dashboard, in the human format. An embedded engine has none.
+    pub(super) fn show_address(&self, run: RunId) {
+        let address = || Dashboard::of(&self.client.config())?.run_address(run);
+        if self.format == OutputFormat::Human
+            && let Some(address) = address()
+        {
+            self.message(&format!("dashboard: {address}"));
         }
     }
 
@@ -51,6 +61,11 @@ impl Context<'_> {
             Err(error) => Err(explain_error(self.client, error, self.deadline).await),
         }
     }
+}
+
+/// The exit for an operation that needs the REST API, whose address is not known.
+pub(super) fn no_rest_address(operation: &str) -> Exit {
+    Exit::usage(format!("{operation} failed: the address of the REST API is not set. Set HATCHET_CLIENT_SERVER_URL"))
 }
 
 /// The exit for a failed call. If the engine is unreachable, probes its address for the reason. The probe takes

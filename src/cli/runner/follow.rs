@@ -32,7 +32,19 @@ pub(super) async fn follow(run: &RunRef, display: &mut RunDisplay, deadline: Dea
 pub(super) fn conclude(display: &mut RunDisplay, outcome: &RunOutcome) -> Result<(), Exit> {
     let never_taken = display.never_taken();
     display.show_result(outcome)?;
-    match outcome.status {
+    exit(display, outcome.status, never_taken)
+}
+
+/// Shows the status and the error of a run, but not its output, and returns its exit code.
+pub(super) fn conclude_without_output(display: &mut RunDisplay, outcome: &RunOutcome) -> Result<(), Exit> {
+    let never_taken = display.never_taken();
+    display.show_end(outcome)?;
+    exit(display, outcome.status, never_taken)
+}
+
+/// The exit code of a run with this status.
+fn exit(display: &RunDisplay, status: RunStatus, never_taken: bool) -> Result<(), Exit> {
+    match status {
         RunStatus::Completed => Ok(()),
         RunStatus::Cancelled => {
             // Over gRPC, a schedule timeout looks like a cancellation.
@@ -112,8 +124,8 @@ impl<'a> Limits<'a> {
     /// Cancel-safe.
     pub(super) async fn next(&mut self, display: &RunDisplay) -> Exit {
         let queued = async {
-            if let Some(at) = self.explain_at {
-                sleep_until(at).await;
+            if let Some(instant) = self.explain_at {
+                sleep_until(instant).await;
                 if display.is_waiting() {
                     display.note(&queued::explain(self.run, display.task(), display.commands()).await);
                 }

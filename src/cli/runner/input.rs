@@ -38,6 +38,8 @@ impl InputText {
             }
             (None, None) => return Ok(None),
         };
+        // Editors on Windows write a byte order mark.
+        let json = json.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(json);
         check_object(&json).map_err(|e| Exit::usage(format!("{source} is {e}")))?;
         Ok(Some(Self { source, json }))
     }

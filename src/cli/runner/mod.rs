@@ -54,7 +54,9 @@ pub fn main(tasks: Vec<ErasedTask>) -> ExitCode {
     let mut args = args::parse(std::env::args_os()).unwrap_or_else(|e| e.exit());
     match args.command.take() {
         Some(Command::Completions(completions)) => {
-            return completions.print(args::definition(), &tasks).map_or_else(Exit::report, |()| ExitCode::SUCCESS);
+            return completions
+                .print(args::definition(), &tasks.names())
+                .map_or_else(Exit::report, |()| ExitCode::SUCCESS);
         }
         Some(Command::Doctor(args)) => return runtime::run(BLOCKING_THREADS, doctor::run(args, tasks)),
         Some(Command::Bench(args)) => {
@@ -130,6 +132,9 @@ async fn act(action: &Action, context: &Context<'_>) -> Result<(), Exit> {
         Action::Attach { run, mode } => attach::attach(context, &client.run_ref(*run), *mode).await,
         Action::Find { key, value, mode } => attach::find(context, key, value, *mode).await,
         Action::Cancel { run } => cancel::cancel(context, &client.run_ref(*run)).await,
-        Action::CancelWhere { metadata } => cancel::cancel_where(context, metadata).await,
+        Action::CancelWhere { metadata } => {
+            let workflows = commands::ids_in_namespace(context).await?;
+            cancel::cancel_where(context, metadata, &workflows).await
+        }
     }
 }

@@ -195,7 +195,7 @@ mod tests {
             (&["--task-name", "externally-triggered-task", "--input-json", r#"{"name":"\u0000"}"#], "NUL"),
             (&["--task-name", "cpu-heavy-task", "--priority", "4"], "invalid --priority"),
             (&["--task-name", "cpu-heavy-task", "--metadata", "x"], "invalid --metadata"),
-            (&["--task-name", "cpu-heavy-task", "--timeout", "1d"], "invalid --timeout"),
+            (&["--task-name", "cpu-heavy-task", "--timeout", "1w"], "invalid --timeout"),
             (&["--run-id", "x"], "--run-id"),
             (&["--cancel"], "--run-id"),
             (&["--find", "x"], "invalid --find"),

@@ -55,9 +55,10 @@ pub(super) async fn trigger(
     };
     let mut display = RunDisplay::new(context, Some(task.clone()), run.id());
     display.show_triggered(&run, &task.name, mode == FollowMode::NoWait)?;
+    context.show_address(run.id());
     match (mode, events) {
         (FollowMode::NoWait, _) => Ok(()),
-        (_, Some(events)) => stream::stream(&run, vec![run.id()], events, &mut display, deadline).await,
+        (_, Some(events)) => stream::stream(&run, events, &mut display, deadline).await,
         (_, None) => follow::follow(&run, &mut display, deadline).await,
     }
 }

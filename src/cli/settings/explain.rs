@@ -20,7 +20,7 @@ pub(in crate::cli) struct Setting {
     pub(in crate::cli) default: Option<String>,
 }
 
-/// A setting without a default.
+/// Creates a setting that has no fixed default.
 const fn without_default(variables: &'static [&'static str]) -> Setting {
     Setting { variables, default: None }
 }
@@ -123,7 +123,9 @@ fn resolve(
         return ("RUST_LOG", Some(value), Source::Environment.to_string());
     }
     for variable in setting.variables {
-        if let Some((value, source)) = sources.get(variable) {
+        if let Some((value, source)) = sources.get(variable)
+            && !(first == "HATCHET_CLIENT_TENANT_ID" && value == uuid::Uuid::nil().to_string())
+        {
             return (variable, Some(value.to_owned()), source.to_string());
         }
     }

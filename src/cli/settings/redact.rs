@@ -8,20 +8,20 @@ pub(super) fn redact(name: &str, value: &str) -> String {
     if name == "HATCHET_CLIENT_TOKEN" {
         return format!("[redacted, {} characters]", value.chars().count());
     }
-    if let Some(at) = value.to_ascii_lowercase().find("password=") {
-        let begin = at + "password=".len();
-        let end = value[begin..].find(['&', ' ']).map_or(value.len(), |length| begin + length);
-        return redact(name, &format!("{}{REDACTED}{}", &value[..at], &value[end..]));
+    if let Some(position) = value.to_ascii_lowercase().find("password=") {
+        let start = position + "password=".len();
+        let end = value[start..].find(['&', ' ']).map_or(value.len(), |length| start + length);
+        return redact(name, &format!("{}{REDACTED}{}", &value[..position], &value[end..]));
     }
     // An address may lack its scheme.
     let is_address = ["_URL", "_HOST_PORT", "_PROXY"].iter().any(|end| name.to_ascii_uppercase().ends_with(end));
-    let begin = match value.find("://") {
+    let start = match value.find("://") {
         Some(scheme) => scheme + 3,
         None if is_address => 0,
         None => return value.to_owned(),
     };
     let value = match value.rfind('@') {
-        Some(at) if begin <= at => format!("{}{REDACTED}{}", &value[..begin], &value[at..]),
+        Some(end) if start <= end => format!("{}{REDACTED}{}", &value[..start], &value[end..]),
         Some(_) | None => value.to_owned(),
     };
     redact_query(&value)
@@ -30,11 +30,11 @@ pub(super) fn redact(name: &str, value: &str) -> String {
 /// Replaces the values of a URL's query, which may include a token.
 fn redact_query(url: &str) -> String {
     let Some((base, query)) = url.split_once('?') else { return url.to_owned() };
-    let pair = |pair: &str| match pair.split_once('=') {
+    let redact_pair = |pair: &str| match pair.split_once('=') {
         Some((key, value)) if !value.is_empty() && !value.contains(REDACTED) => format!("{key}={REDACTED}"),
         Some(_) | None => pair.to_owned(),
     };
-    format!("{base}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
+    format!("{base}?{}", query.split('&').map(redact_pair).collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]

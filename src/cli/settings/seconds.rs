@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::hatchet::wire::parse_duration;
 
-/// Parses the value of a duration option: a number of seconds, or a duration such as `500ms` or `1h30m`.
+const TOO_LONG: &str = "it is longer than the maximum of 2562047h, about 292 years";
+
+/// Parses the value of a duration option: a number of seconds, a duration such as `500ms` or `1h30m`, or a whole number
+/// of days such as `7d`.
 ///
 /// # Errors
 ///
@@ -15,6 +18,12 @@ pub(in crate::cli) fn parse_seconds(text: &str) -> Result<Duration, &'static str
     {
         return Err("a duration is not negative");
     }
+    if let Some(days) = text.strip_suffix('d').filter(|days| !days.is_empty())
+        && days.bytes().all(|digit| digit.is_ascii_digit())
+    {
+        let hours = days.parse::<u64>().ok().and_then(|days| days.checked_mul(24)).ok_or(TOO_LONG)?;
+        return parse_duration(&format!("{hours}h")).map_err(|_| TOO_LONG);
+    }
     let has_unit = text.contains(|c: char| !c.is_ascii_digit() && c != '.');
     let parsed = if has_unit { parse_duration(text) } else { parse_duration(&format!("{text}s")) };
     parsed.map_err(|_| {
@@ -22,9 +31,9 @@ pub(in crate::cli) fn parse_seconds(text: &str) -> Result<Duration, &'static str
         let shortened = text.trim_start_matches(|c: char| c.is_ascii_digit());
         let is_number = shortened.is_empty() || parse_duration(&format!("1{shortened}")).is_ok();
         if is_number && text.len() > shortened.len() {
-            "it is longer than the maximum of 2562047h, about 292 years"
+            TOO_LONG
         } else {
-            "set it to a number of seconds, or to a duration such as 500ms, 30s or 1h30m"
+            "set it to a number of seconds, or to a duration such as 500ms, 30s, 1h30m or 7d"
         }
     })
 }
@@ -36,11 +45,19 @@ mod tests {
     #[test]
     fn number_without_unit_is_in_seconds() {
         let millis = |text| parse_seconds(text).map(|duration| duration.as_millis()).ok();
-        for (text, expected) in [("5", 5_000), ("0", 0), ("0.5", 500), ("5s", 5_000), ("250ms", 250), ("1m1s", 61_000)]
-        {
+        for (text, expected) in [
+            ("5", 5_000),
+            ("0", 0),
+            ("0.5", 500),
+            ("5s", 5_000),
+            ("250ms", 250),
+            ("1m1s", 61_000),
+            ("7d", 604_800_000),
+            ("106751d", 9_223_286_400_000),
+        ] {
             assert_eq!(millis(text), Some(expected), "{text}");
         }
-        for text in ["", ".", "-5", "1d", "1h30", "5 ", "soon", "9999999999999"] {
+        for text in ["", ".", "-5", "d", "1w", "1.5d", "1d1h", "+1d", "1h30", "5 ", "soon", "9999999999999"] {
             assert_eq!(millis(text), None, "{text}");
         }
     }
@@ -51,9 +68,12 @@ mod tests {
             ("9999999999999", "the maximum of 2562047h"),
             ("9999999999999h", "the maximum of 2562047h"),
             ("99999999999999999999999999.5s", "the maximum of 2562047h"),
+            ("106752d", "the maximum of 2562047h"),
+            ("99999999999999999999d", "the maximum of 2562047h"),
             ("-1", "not negative"),
+            ("-1d", "not negative"),
             ("-1h30m", "not negative"),
-            ("1d", "such as 500ms"),
+            ("1w", "such as 500ms"),
             ("", "such as 500ms"),
             ("-", "such as 500ms"),
             ("1h30", "such as 500ms"),

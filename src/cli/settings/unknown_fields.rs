@@ -40,8 +40,8 @@ impl fmt::Display for UnknownField {
             }
             Some(_) => {
                 let listed: Vec<&str> = known.iter().take(MAX_LISTED).map(String::as_str).collect();
-                let more = if known.len() > MAX_LISTED { ", …" } else { "" };
-                write!(f, "; the known fields are `{}`{more}", listed.join("`, `"))
+                let ellipsis = if known.len() > MAX_LISTED { ", …" } else { "" };
+                write!(f, "; the known fields are `{}`{ellipsis}", listed.join("`, `"))
             }
         }
     }
@@ -72,14 +72,14 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Searches a value with these schemas. `pointer` is its JSON pointer, `path` its name for readers.
+    /// Searches a value with these schemas. `pointer` is its JSON pointer, `path` its path in warnings.
     fn visit(&mut self, value: &'a Value, schemas: &[&'a Value], pointer: &str, path: &str) {
         let schemas = resolve(self.task.input_schema(), schemas);
         match value {
             Value::Array(items) => {
-                let of_items: Vec<&Value> = schemas.iter().filter_map(|schema| schema.get("items")).collect();
-                for (index, item) in items.iter().enumerate().filter(|_| !of_items.is_empty()) {
-                    self.visit(item, &of_items, &format!("{pointer}/{index}"), &format!("{path}[{index}]"));
+                let item_schemas: Vec<&Value> = schemas.iter().filter_map(|schema| schema.get("items")).collect();
+                for (index, item) in items.iter().enumerate().filter(|_| !item_schemas.is_empty()) {
+                    self.visit(item, &item_schemas, &format!("{pointer}/{index}"), &format!("{path}[{index}]"));
                 }
             }
             Value::Object(fields) => self.visit_fields(fields, &schemas, pointer, path),
@@ -111,9 +111,9 @@ impl<'a> Search<'a> {
                 let known = known.keys().map(|name| (*name).to_owned()).collect();
                 self.found.push(UnknownField { path: field, known });
             } else {
-                let of_others: Vec<&Value> =
+                let value_schemas: Vec<&Value> =
                     schemas.iter().filter_map(|schema| schema.get("additionalProperties")).collect();
-                self.visit(value, &of_others, &pointer, &field);
+                self.visit(value, &value_schemas, &pointer, &field);
             }
         }
     }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_field_is_named_with_its_path_and_the_nearest_known() {
+    fn unknown_field_error_has_path_and_nearest_name() {
         let input = json!({
             "customer": { "first_name": "Ada", "firstName": "Ada" },
             "items": [{ "count": 1 }, { "cuont": 2 }],

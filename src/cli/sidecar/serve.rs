@@ -94,15 +94,15 @@ pub(in crate::cli) fn sidecar_args(args: impl Iterator<Item = OsString>) -> Opti
 fn with_two_dashes(arg: OsString) -> OsString {
     match arg.to_str().map(str::as_bytes) {
         Some([b'-', letter, _, ..]) if letter.is_ascii_alphabetic() => {
-            let mut long = OsString::from("-");
-            long.push(&arg);
-            long
+            let mut argument = OsString::from("-");
+            argument.push(&arg);
+            argument
         }
         Some(_) | None => arg,
     }
 }
 
-/// The `main` of a sidecar.
+/// Validates the arguments and serves as a sidecar. Returns the exit code.
 pub(in crate::cli) fn main(args: Vec<OsString>) -> ExitCode {
     match Request::from_args(Args::parse_from(args)) {
         Ok(request) => runtime::run(BLOCKING_THREADS, serve(request)),

@@ -38,7 +38,7 @@ const PASSED_ON: [(&str, &str); 6] = [
     ("HATCHET_CLIENT_EMBEDDED_LOG_LEVEL", "-log-level"),
 ];
 
-/// All variables of the sidecar.
+/// All environment variables that configure an official sidecar.
 pub(in crate::cli) static VARIABLES: [&str; 11] = [
     PATH,
     CHECKSUM,
@@ -197,7 +197,7 @@ impl OfficialSidecar {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr);
-        // Ctrl-C must not reach the sidecar: running tasks need it until they have ended.
+        // Ctrl-C must not reach the sidecar: running tasks need it until they have finished.
         #[cfg(unix)]
         command.process_group(0);
         command.spawn().map_err(|e| Exit::usage(format!("{PATH}: starting {} failed: {e}", self.program.display())))
@@ -279,7 +279,7 @@ async fn stop_child(mut child: Child, stdin: Option<ChildStdin>, limit: Duration
     if timeout(limit, child.wait()).await.is_err() {
         let limit = readable_duration(limit);
         tracing::warn!("the sidecar has not ended {limit} after its stdin was closed, and is killed");
-        // Fails if the sidecar has ended meanwhile.
+        // Fails if the sidecar has exited in the meantime.
         let _ = child.kill().await;
     }
 }

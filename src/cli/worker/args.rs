@@ -37,7 +37,7 @@ const SIDECAR: &str = "`worker -handshake-file FILE` serves the engine alone, as
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
-    /// Tasks to run, by name [env: HATCHET_WORKER_TASKS] [default: all]
+    /// Tasks and workflows to run, by name [env: HATCHET_WORKER_TASKS] [default: all]
     #[arg(short, long, value_name = "NAME,…")]
     pub(super) tasks: Option<String>,
     /// Maximum number of concurrent async and blocking tasks [env: HATCHET_WORKER_SLOTS] [default: 100]
@@ -59,8 +59,8 @@ pub(super) struct Args {
     /// for at least 30s [env: HATCHET_WORKER_WAIT_FOR_ENGINE] [default: 0s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = START_AND_STOP)]
     pub(super) wait_for_engine: Option<String>,
-    /// Register each task a second time as `<task>-keyed`, which accepts each run key once: for `runner bench`
-    /// [env: HATCHET_WORKER_RUN_KEYS=1]
+    /// Register each task a second time as `<task>-keyed`, which accepts each run key once: for `runner bench`;
+    /// workflows of several tasks are not copied [env: HATCHET_WORKER_RUN_KEYS=1]
     #[arg(long, help_heading = BENCHMARK)]
     pub(super) run_keys: bool,
     /// File to which keyed tasks append a line at the start of each attempt

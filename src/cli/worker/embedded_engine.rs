@@ -13,7 +13,7 @@ use crate::{
     hatchet::system::Handshake,
 };
 
-/// An embedded engine.
+/// The engine of a worker with `--embedded`, by the process that runs it.
 pub(super) enum EmbeddedEngine {
     /// Runs in this process.
     Own(Engine),
@@ -40,6 +40,15 @@ impl EmbeddedEngine {
                 wait_for_handshake(folder).await.map(Self::Joined)
             }
             Err(error) => Err(Exit::unreachable(error.to_string())),
+        }
+    }
+
+    /// The handshake for other processes.
+    pub(super) fn shared_handshake(&self) -> &Handshake {
+        match self {
+            Self::Own(engine) => engine.handshake(),
+            Self::Sidecar(sidecar) => sidecar.handshake(),
+            Self::Joined(handshake) => handshake,
         }
     }
 

@@ -102,14 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn health_server_is_off_by_default_and_on_loopback_if_enabled() {
-        let of = |pairs: &[(&str, &str)]| match read_addresses(&Sources::from_pairs(pairs.iter().copied())) {
+    fn health_server_is_off_by_default_else_on_loopback() {
+        let read = |pairs: &[(&str, &str)]| match read_addresses(&Sources::from_pairs(pairs.iter().copied())) {
             Ok(None) => Ok("off".to_owned()),
             Ok(Some(addresses)) => Ok(addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ")),
             Err(exit) => Err(exit.message().to_owned()),
         };
-        assert_eq!(of(&[(PORT, "9")]).unwrap(), "off");
-        assert_eq!(of(&[(ENABLED, "true")]).unwrap(), "127.0.0.1:8001");
+        assert_eq!(read(&[(PORT, "9")]).unwrap(), "off");
+        assert_eq!(read(&[(ENABLED, "true")]).unwrap(), "127.0.0.1:8001");
         for (name, value, expected) in [
             (PORT, "9", "127.0.0.1:9"),
             (PORT, " 9_001.0 ", "127.0.0.1:9001"),
@@ -122,10 +122,10 @@ mod tests {
             (BIND_ADDRESS, "None", "[::]:8001 0.0.0.0:8001"),
             (BIND_ADDRESS, "none", "[::]:8001 0.0.0.0:8001"),
         ] {
-            assert_eq!(of(&[(ENABLED, "1"), (name, value)]).unwrap(), expected, "{name}={value}");
+            assert_eq!(read(&[(ENABLED, "1"), (name, value)]).unwrap(), expected, "{name}={value}");
         }
         for (name, value) in [(ENABLED, "perhaps"), (PORT, "66000"), (PORT, "-1"), (BIND_ADDRESS, "everywhere")] {
-            let error = of(&[(ENABLED, "1"), (name, value)]).unwrap_err();
+            let error = read(&[(ENABLED, "1"), (name, value)]).unwrap_err();
             assert!(error.contains(name) && error.contains(value), "{error}");
         }
     }

@@ -1,19 +1,24 @@
 //! The worker's validated request.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{IsTerminal as _, stderr},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{args::Args, health_args, run_keys::ExecutionLog};
 use crate::{
     cli::{
         Exit,
         connection::{EmbeddedMode, EngineChoice, choose_engine},
-        output::{Program, init_logging},
+        output::{Program, has_json_logs, init_logging},
         settings::{Setting, explain_config, parse_seconds},
         task_registry::TaskRegistry,
     },
     hatchet::{
         client::{Source, Sources, parse_integer},
-        task::ErasedTask,
+        task::ErasedWorkflow,
         wire::format_duration,
         worker::WorkerOptions,
     },
@@ -29,13 +34,15 @@ pub(super) struct Request {
     pub(super) choice: EngineChoice,
     pub(super) sources: Sources,
     pub(super) options: WorkerOptions,
-    pub(super) tasks: Vec<ErasedTask>,
-    /// Whether each task is registered a second time with run keys.
+    pub(super) workflows: Vec<ErasedWorkflow>,
+    /// Whether each task is registered a second time with run keys. Workflows of several tasks are not.
     pub(super) run_keys: bool,
     pub(super) executions: Option<Arc<ExecutionLog>>,
     pub(super) stop_with_stdin: bool,
     /// Whether the banner is omitted.
     pub(super) quiet: bool,
+    /// Whether stderr is read by a person only: it is a terminal, and the log lines are text.
+    pub(super) may_show_secrets: bool,
     /// Addresses for the health server. The first free address is used. `None`: no health server.
     pub(super) health: Option<Vec<SocketAddr>>,
     #[cfg_attr(not(feature = "engine"), expect(dead_code, reason = "a build without the engine refuses it earlier"))]
@@ -45,9 +52,12 @@ pub(super) struct Request {
 impl Request {
     /// Validates the arguments and the settings. Initializes logging. With `--explain-config`, prints the settings
     /// first.
-    pub(super) fn from_args(args: Args, tasks: &TaskRegistry) -> Result<Self, Exit> {
+    pub(super) fn from_args(args: Args, workflows: &TaskRegistry<ErasedWorkflow>) -> Result<Self, Exit> {
         if args.tasks.as_deref().is_some_and(|names| names.trim().is_empty()) {
             return Err(Exit::usage("invalid --tasks \"\": name at least one task, or omit the flag to run all tasks"));
+        }
+        if args.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(Exit::usage("invalid --name \"\": write a name, or omit the flag for the default"));
         }
         let mut sources = args.connection.sources();
         for (name, flag, value) in [
@@ -69,10 +79,11 @@ impl Request {
         let embedded = if args.engine_only { Some(EmbeddedMode::Always) } else { args.connection.embedded };
         let defaults = WorkerOptions::default();
         if let Some(format) = args.explain_config {
-            let own: Vec<Setting> = worker_settings(&defaults).into_iter().chain(sidecar_settings()).collect();
-            explain_config(Program::Worker, format, embedded, &sources, &own)?;
+            let settings: Vec<Setting> = worker_settings(&defaults).into_iter().chain(sidecar_settings()).collect();
+            explain_config(Program::Worker, format, embedded, &sources, &settings)?;
         }
         init_logging(&sources, Program::Worker)?;
+        let may_show_secrets = stderr().is_terminal() && !has_json_logs(&sources, Program::Worker)?;
         let options = WorkerOptions {
             name: sources.value("HATCHET_WORKER_NAME").map_or(defaults.name, str::to_owned),
             slots: read_count(&sources, "HATCHET_WORKER_SLOTS", defaults.slots)?,
@@ -82,13 +93,30 @@ impl Request {
             wait_for_engine: read_duration(&sources, "HATCHET_WORKER_WAIT_FOR_ENGINE", defaults.wait_for_engine)?,
             cancel_grace: defaults.cancel_grace,
         };
-        let tasks = select_tasks(&sources, tasks)?;
+        let workflows = select_workflows(&sources, workflows)?;
         let health = health_args::read_addresses(&sources)?;
         let choice = choose_engine(embedded, &sources)?;
         let run_keys = args.run_keys || sources.flag(RUN_KEYS).map_err(Exit::usage)?;
+        if run_keys && workflows.iter().all(|workflow| workflow.as_task().is_none()) {
+            tracing::warn!(
+                "--run-keys has no effect: every selected workflow has several tasks and gets no keyed copy"
+            );
+        }
         let executions = args.executions_file.as_deref().map(ExecutionLog::open).transpose()?.map(Arc::new);
         let Args { stop_with_stdin, engine_only, quiet, .. } = args;
-        Ok(Self { choice, sources, options, tasks, run_keys, executions, stop_with_stdin, quiet, health, engine_only })
+        Ok(Self {
+            choice,
+            sources,
+            options,
+            workflows,
+            run_keys,
+            executions,
+            stop_with_stdin,
+            quiet,
+            may_show_secrets,
+            health,
+            engine_only,
+        })
     }
 }
 
@@ -120,13 +148,13 @@ fn sidecar_settings() -> impl Iterator<Item = Setting> {
     std::iter::empty()
 }
 
-/// The tasks of `HATCHET_WORKER_TASKS` or `--tasks`; all tasks if neither is set.
-fn select_tasks(sources: &Sources, tasks: &TaskRegistry) -> Result<Vec<ErasedTask>, Exit> {
-    let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(tasks.all().to_vec()) };
+/// The tasks and workflows of `HATCHET_WORKER_TASKS` or `--tasks`; all if neither is set.
+fn select_workflows(sources: &Sources, workflows: &TaskRegistry<ErasedWorkflow>) -> Result<Vec<ErasedWorkflow>, Exit> {
+    let Some((names, source)) = sources.get("HATCHET_WORKER_TASKS") else { return Ok(workflows.all().to_vec()) };
     let invalid =
         |rule: String| Exit::usage(format!("invalid HATCHET_WORKER_TASKS \"{names}\" (from {source}): {rule}"));
-    let each = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let selected = tasks.select(each).map_err(|e| invalid(e.to_string()))?;
+    let trimmed = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let selected = workflows.select(trimmed).map_err(|e| invalid(e.to_string()))?;
     if selected.is_empty() {
         return Err(invalid("name at least one task, or leave it unset to run all tasks".to_owned()));
     }

@@ -9,10 +9,10 @@ use super::{banner, health_args, request::Request, run_keys};
 #[cfg(feature = "engine")]
 use crate::{cli::output::print_message, hatchet::client::embedded_folder};
 use crate::{
-    cli::{Exit, connection::EngineChoice, signals::Signals},
+    cli::{Exit, connection::EngineChoice, dashboard::Dashboard, signals::Signals},
     hatchet::{
         client::{Client, ClientConfig},
-        task::ErasedTask,
+        task::ErasedWorkflow,
         wire::readable_duration,
         worker::{DrainOutcome, RunningWorker, Worker, WorkerOptions, WorkerState, list_names},
     },
@@ -32,7 +32,8 @@ pub(super) async fn run(request: Request) -> Result<(), Exit> {
         EngineChoice::Token(_) | EngineChoice::None => {
             let config = ClientConfig::from_sources(&request.sources)?;
             tracing::info!("uses the {}", request.choice.description());
-            work(&request, config, &mut signals).await
+            let dashboard = Dashboard::of(&config);
+            work(&request, config, dashboard.as_ref(), &mut signals).await
         }
         EngineChoice::Embedded(description) => with_embedded_engine(&request, description, &mut signals).await,
     }
@@ -72,10 +73,14 @@ async fn with_embedded_engine(request: &Request, description: &str, signals: &mu
             );
         }
     }
+    let dashboard = Dashboard::of(&ClientConfig::from_handshake(engine.shared_handshake(), &request.sources)?);
     let work = async {
         if request.engine_only {
             if !request.quiet {
                 print_message(&format!("engine at {address}, no tasks; press Ctrl-C to stop it"));
+                if let Some(dashboard) = &dashboard {
+                    print_message(&format!("dashboard at {}", banner::describe_dashboard(dashboard, request)));
+                }
             }
             signals.next().await;
             return Ok(());
@@ -85,7 +90,7 @@ async fn with_embedded_engine(request: &Request, description: &str, signals: &mu
         } else {
             ClientConfig::from_handshake(&handshake, &request.sources)?
         };
-        work(request, config, signals).await
+        work(request, config, dashboard.as_ref(), signals).await
     };
     let result = tokio::select! {
         result = work => result,
@@ -101,10 +106,15 @@ async fn with_embedded_engine(_: &Request, _: &str, _: &mut Signals) -> Result<(
 }
 
 /// Registers the tasks, runs them, and drains on a signal.
-async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) -> Result<(), Exit> {
-    let tasks = with_keyed_copies(request, &config);
+async fn work(
+    request: &Request,
+    config: ClientConfig,
+    dashboard: Option<&Dashboard>,
+    signals: &mut Signals,
+) -> Result<(), Exit> {
+    let workflows = with_keyed_copies(request, &config);
     let mut worker =
-        Worker::new(&Client::new(config.clone())?).options(request.options.clone()).register_all(tasks.clone());
+        Worker::new(&Client::new(config.clone())?).options(request.options.clone()).register_all(workflows.clone());
     let mut health = None;
     if let Some(addresses) = &request.health {
         let (listener, address) = health_args::listen(addresses)?;
@@ -120,10 +130,11 @@ async fn work(request: &Request, config: ClientConfig, signals: &mut Signals) ->
         () = signals.next() => return drain(worker, &request.options, signals).await,
     };
     if !request.quiet {
-        banner::print(&tasks, &config, &registered, health);
+        let dashboard = dashboard.map(|dashboard| banner::describe_dashboard(dashboard, request));
+        banner::print(&workflows, &config, &registered, dashboard.as_deref(), health);
     }
     tokio::select! {
-        ended = worker.ended() => match ended {
+        result = worker.ended() => match result {
             Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
         },
@@ -148,7 +159,7 @@ async fn log_connecting(state: &mut tokio::sync::watch::Receiver<WorkerState>) -
 /// Stops the worker. A second signal ends the process without waiting for running tasks.
 async fn drain(worker: RunningWorker, options: &WorkerOptions, signals: &mut Signals) -> Result<(), Exit> {
     tracing::info!(
-        "stopping: no more work is accepted; running tasks have {} to end; a second signal ends the worker immediately",
+        "stopping: no more work is accepted; running tasks have {} to finish; a second signal ends the worker immediately",
         readable_duration(options.grace)
     );
     let drained = tokio::select! {
@@ -186,22 +197,26 @@ fn log_drained(DrainOutcome { cancelled, still_running, unreported }: &DrainOutc
     }
     if !unreported.is_empty() {
         tracing::error!(
-            "ended, but the engine did not acknowledge the outcome: {}; unless it has received the outcome, Hatchet \
+            "finished, but the engine did not acknowledge the outcome: {}; unless it has received the outcome, Hatchet \
              runs them again on another worker after 30s",
             list_names(unreported)
         );
     }
 }
 
-/// The tasks and, with `--run-keys`, their keyed copies.
-fn with_keyed_copies(request: &Request, config: &ClientConfig) -> Vec<ErasedTask> {
-    let keyed = |task: &ErasedTask| {
+/// The tasks and workflows and, with `--run-keys`, keyed copies of the tasks.
+fn with_keyed_copies(request: &Request, config: &ClientConfig) -> Vec<ErasedWorkflow> {
+    let keyed = |task| {
         let copy = run_keys::keyed_copy(task, |name| config.namespaced(name));
         match request.executions.clone() {
             Some(executions) => copy.before(move |ctx| executions.record(ctx)),
             None => copy,
         }
     };
-    let copies: Vec<ErasedTask> = if request.run_keys { request.tasks.iter().map(keyed).collect() } else { Vec::new() };
-    request.tasks.iter().cloned().chain(copies).collect()
+    let mut workflows = request.workflows.clone();
+    if request.run_keys {
+        let tasks = request.workflows.iter().filter_map(ErasedWorkflow::as_task);
+        workflows.extend(tasks.map(|task| keyed(task).into()));
+    }
+    workflows
 }

@@ -41,8 +41,8 @@ impl<'a> Evaluation<'_, 'a> {
             Node::Name(name) => self.variable(name, scope),
             Node::List(nodes) => Ok(Value::list(self.values(nodes, scope)?)),
             Node::Map(entries) => self.map(entries, scope),
-            Node::Not(of) => operators::not(&self.value(of, scope)?),
-            Node::Negate(of) => operators::negate(&self.value(of, scope)?),
+            Node::Not(operand) => operators::not(&self.value(operand, scope)?),
+            Node::Negate(operand) => operators::negate(&self.value(operand, scope)?),
             Node::And(nodes) => self.logic(nodes, false, scope),
             Node::Or(nodes) => self.logic(nodes, true, scope),
             Node::If(parts) => {
@@ -62,14 +62,14 @@ impl<'a> Evaluation<'_, 'a> {
                 let arguments = self.values(nodes, scope)?;
                 functions::call(*function, &arguments, self.budget)
             }
-            Node::Path(of, steps) => {
-                let mut value = self.value(of, scope)?;
+            Node::Path(base, steps) => {
+                let mut value = self.value(base, scope)?;
                 for step in steps {
                     value = self.step(value, step, scope)?;
                 }
                 Ok(value)
             }
-            Node::Has(of, field) => match self.value(of, scope)? {
+            Node::Has(base, field) => match self.value(base, scope)? {
                 Value::Map(map) => Ok(Value::Bool(operators::field(&map, field, self.budget)?.is_some())),
                 other => Err(no_field(&other, field)),
             },
@@ -119,7 +119,7 @@ impl<'a> Evaluation<'_, 'a> {
         }
     }
 
-    /// `&&` and `||`: an operand that decides the result does so even if other operands have errors.
+    /// Evaluates `&&` and `||`. An operand that decides the result does so even if other operands have errors.
     fn logic(&mut self, nodes: &'a [Node], deciding: bool, scope: Option<&Scope<'_, 'a>>) -> Outcome<'a> {
         let mut decision = Decision::new(deciding);
         for node in nodes {
@@ -139,8 +139,8 @@ impl<'a> Evaluation<'_, 'a> {
                 other => Err(no_field(other, field)),
             },
             Step::Index(node) => {
-                let at = self.value(node, scope)?;
-                operators::index(&value, &at, self.budget)
+                let key = self.value(node, scope)?;
+                operators::index(&value, &key, self.budget)
             }
             Step::Call(function, nodes) => {
                 let mut arguments = vec![value];
@@ -223,7 +223,7 @@ impl Decision {
     fn add(&mut self, operand: Result<bool, Fault>) -> Result<bool, Fault> {
         match operand {
             Ok(value) => self.decided = value == self.deciding,
-            Err(Fault::Error(why)) => self.error = Some(why),
+            Err(Fault::Error(reason)) => self.error = Some(reason),
             Err(exhausted @ Fault::Exhausted(_)) => return Err(exhausted),
         }
         Ok(self.decided)
@@ -231,7 +231,7 @@ impl Decision {
 
     fn value<'a>(self) -> Outcome<'a> {
         match self.error {
-            Some(why) if !self.decided => Err(Fault::Error(why)),
+            Some(reason) if !self.decided => Err(Fault::Error(reason)),
             _ => Ok(Value::Bool(self.decided == self.deciding)),
         }
     }

@@ -1,4 +1,4 @@
-//! The functions of the language.
+//! The built-in functions of CEL.
 
 use regex::RegexBuilder;
 
@@ -177,9 +177,9 @@ fn size<'a>(value: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
 fn matches<'a>(text: &str, pattern: &str, budget: &mut Budget) -> Outcome<'a> {
     budget.spend_regex(pattern.len(), text.len())?;
     let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().map_err(|e| {
-        let why = e.to_string();
-        let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-        Fault::Error(format!("invalid regular expression: {}", why.chars().take(200).collect::<String>()))
+        let reason = e.to_string();
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        Fault::Error(format!("invalid regular expression: {}", reason.chars().take(200).collect::<String>()))
     })?;
     Ok(Value::Bool(regex.is_match(text)))
 }
@@ -192,7 +192,7 @@ fn string<'a>(value: &Value<'a>) -> Outcome<'a> {
         Value::Int(n) => Value::text(n.to_string()),
         Value::Uint(n) => Value::text(n.to_string()),
         Value::Double(n) => Value::text(double_text(*n)),
-        Value::Timestamp(at) => Value::text(at.to_string()),
+        Value::Timestamp(timestamp) => Value::text(timestamp.to_string()),
         Value::Duration(duration) => Value::text(time::duration_text(*duration)),
         other => return Err(no_overload(Function::String, std::slice::from_ref(other))),
     })
@@ -231,7 +231,7 @@ fn int<'a>(value: &Value<'a>) -> Outcome<'a> {
     let number = match value {
         Value::Int(n) => Some(*n),
         Value::Uint(n) => i64::try_from(*n).ok(),
-        Value::Timestamp(at) => Some(at.as_second()),
+        Value::Timestamp(timestamp) => Some(timestamp.as_second()),
         Value::Duration(duration) => i64::try_from(duration.as_nanos()).ok(),
         // Both bounds are exact as doubles; cel-go excludes them too.
         Value::Double(n) => (*n > i64::MIN as f64 && *n < i64::MAX as f64).then_some(*n as i64),
@@ -243,13 +243,13 @@ fn int<'a>(value: &Value<'a>) -> Outcome<'a> {
 
 /// A timestamp from a text in RFC 3339 or from Unix seconds.
 fn timestamp<'a>(value: &Value<'a>) -> Outcome<'a> {
-    let at = match value {
-        Value::Timestamp(at) => Some(*at),
+    let timestamp = match value {
+        Value::Timestamp(timestamp) => Some(*timestamp),
         Value::Text(text) => text.parse().ok(),
         Value::Int(seconds) => jiff::Timestamp::from_second(*seconds).ok(),
         other => return Err(no_overload(Function::Timestamp, std::slice::from_ref(other))),
     };
-    at.map(Value::Timestamp).ok_or_else(|| not_convertible(Function::Timestamp))
+    timestamp.map(Value::Timestamp).ok_or_else(|| not_convertible(Function::Timestamp))
 }
 
 fn duration<'a>(value: &Value<'a>) -> Outcome<'a> {

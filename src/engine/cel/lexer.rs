@@ -16,41 +16,42 @@ pub(super) enum Token {
     End,
 }
 
-/// The signs, the longer ones first.
+/// The signs, longer signs first.
 const SIGNS: [&str; 24] = [
     "&&", "||", "==", "!=", "<=", ">=", "(", ")", "[", "]", "{", "}", ".", ",", ":", "?", "+", "-", "*", "/", "%", "<",
     ">", "!",
 ];
 
-/// The tokens of a text, each with the byte at which it begins. The last is [`Token::End`].
+/// Splits a text into tokens, each with the byte at which it begins. The last token is [`Token::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
     let mut all = Vec::new();
-    let mut at = 0;
-    while let Some(first) = text[at..].chars().next() {
-        let rest = &text[at..];
+    let mut start = 0;
+    while let Some(first) = text[start..].chars().next() {
+        let rest = &text[start..];
         if matches!(first, ' ' | '\t' | '\n' | '\r' | '\x0c') {
-            at += 1;
+            start += 1;
         } else if rest.starts_with("//") {
-            at += rest.find('\n').unwrap_or(rest.len());
+            start += rest.find('\n').unwrap_or(rest.len());
         } else {
-            let (token, length) = token(rest, first).map_err(|why| format!("{why} at {}", position(text, at)))?;
-            all.push((at, token));
-            at += length;
+            let (token, length) =
+                token(rest, first).map_err(|reason| format!("{reason} at {}", position(text, start)))?;
+            all.push((start, token));
+            start += length;
         }
     }
-    all.push((at, Token::End));
+    all.push((start, Token::End));
     Ok(all)
 }
 
-/// The line and column of a byte, for errors.
-pub(super) fn position(text: &str, at: usize) -> String {
-    let before = &text[..at];
+/// Formats the line and column of a byte, for errors.
+pub(super) fn position(text: &str, byte: usize) -> String {
+    let before = &text[..byte];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     format!("line {line}, column {column}")
 }
 
-/// The first token and its length in bytes.
+/// Reads the first token. Returns its length in bytes, too.
 fn token(rest: &str, first: char) -> Result<(Token, usize), String> {
     if let Some(opened) = opening(rest) {
         return quoted(rest, opened);
@@ -93,7 +94,7 @@ fn number(rest: &str) -> Result<(Token, usize), String> {
     Ok((Token::Double(rest[..end].parse().map_err(|_| bad(end))?), end))
 }
 
-/// An integer, which the suffix `u` makes unsigned.
+/// Returns the token of an integer, which the suffix `u` makes unsigned.
 fn unsigned(rest: &str, end: usize, value: u64) -> (Token, usize) {
     if rest[end..].starts_with(['u', 'U']) { (Token::Uint(value), end + 1) } else { (Token::Int(value), end) }
 }
@@ -116,9 +117,9 @@ fn opening(rest: &str) -> Option<Opening> {
 fn quoted(rest: &str, Opening { raw, length, quote }: Opening) -> Result<(Token, usize), String> {
     let mut value = String::new();
     let mut chars = rest[length..].char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        if rest[length + at..].starts_with(quote) {
-            return Ok((Token::Text(value), length + at + quote.len()));
+    while let Some((index, c)) = chars.next() {
+        if rest[length + index..].starts_with(quote) {
+            return Ok((Token::Text(value), length + index + quote.len()));
         }
         match c {
             '\\' if !raw => value.push(escape(&mut chars)?),
@@ -129,7 +130,7 @@ fn quoted(rest: &str, Opening { raw, length, quote }: Opening) -> Result<(Token,
     Err("unterminated string".to_owned())
 }
 
-/// The character of an escape sequence whose backslash has been consumed.
+/// Reads an escape sequence whose backslash has been consumed.
 fn escape(chars: &mut Peekable<CharIndices<'_>>) -> Result<char, String> {
     let (_, c) = chars.next().ok_or("unterminated string")?;
     match c {
@@ -149,7 +150,8 @@ fn escape(chars: &mut Peekable<CharIndices<'_>>) -> Result<char, String> {
     }
 }
 
-/// The character with a number of the given digits; `read` is the value of the digits that have been consumed.
+/// Reads the number of a character with this number of further digits; `read` is the value of the digits that have been
+/// consumed.
 fn code(chars: &mut Peekable<CharIndices<'_>>, digits: u32, radix: u32, read: u32) -> Result<char, String> {
     let mut number = read;
     for _ in 0..digits {

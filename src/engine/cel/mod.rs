@@ -7,9 +7,8 @@
 //! them.
 //!
 //! The supported subset is the standard library without bytes and without time zones of timestamps: every operator, the
-//! macros
-//! `has`, `all`, `exists`, `exists_one`, `map` and `filter`, and the functions of [`functions`]. Optional values and
-//! messages are not supported. Numbers from JSON are doubles, as in a real engine.
+//! macros `has`, `all`, `exists`, `exists_one`, `map` and `filter`, and the functions of [`functions`]. Optional values
+//! and messages are not supported. Numbers from JSON are doubles, as in a real engine.
 //!
 //! An expression is nested at most [`parser::MAX_DEPTH`] deep. A value is nested at most [`parser::MAX_CONTAINERS`]
 //! deeper than the input, which serde_json limits to 128 levels. So recursion cannot overflow the stack.
@@ -19,7 +18,7 @@
 //! | `lexer` | splits a text into tokens |
 //! | `parser`, `tree` | parses tokens into a syntax tree, macros included |
 //! | `names` | finds the names that an expression uses |
-//! | `eval` | evaluates a tree within a [`Budget`] |
+//! | `eval`, `budget` | evaluates a tree within a cost limit and a deadline |
 //! | `operators`, `functions`, `time` | operations on values |
 //! | `value`, `fault` | results and errors |
 

@@ -102,7 +102,7 @@ fn equal(left: &Value<'_>, right: &Value<'_>, budget: &mut Budget) -> Result<boo
     }
 }
 
-/// The order of two numbers of any types. `None` if a value is not a number, `Some(None)` if a number is NaN.
+/// Compares two numbers of any types. `None` if a value is not a number, `Some(None)` if a number is NaN.
 fn numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Option<Ordering>> {
     // An integer compared with a double is converted to a double, as in cel-go.
     Some(match (left, right) {
@@ -210,16 +210,16 @@ fn integers<N>(operator: Operator, by_zero: bool, result: impl FnOnce(Operator) 
 }
 
 /// The element of a list at an index, or the value of a map's key.
-pub(super) fn index<'a>(of: &Value<'a>, at: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
-    match of {
-        Value::List(list) => element(list, at),
-        Value::Map(map) => get(map, at, budget)?.ok_or_else(|| Fault::Error("no such key".to_owned())),
+pub(super) fn index<'a>(container: &Value<'a>, key: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
+    match container {
+        Value::List(list) => element(list, key),
+        Value::Map(map) => get(map, key, budget)?.ok_or_else(|| Fault::Error("no such key".to_owned())),
         other => Err(Fault::Error(format!("{} has no elements", other.type_name()))),
     }
 }
 
-fn element<'a>(list: &List<'a>, at: &Value<'a>) -> Outcome<'a> {
-    let index = match at {
+fn element<'a>(list: &List<'a>, key: &Value<'a>) -> Outcome<'a> {
+    let index = match key {
         Value::Int(n) => usize::try_from(*n).ok(),
         Value::Uint(n) => usize::try_from(*n).ok(),
         // The cast saturates only at numbers beyond the length of any list.

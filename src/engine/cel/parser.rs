@@ -56,7 +56,7 @@ const RESERVED: [&str; 18] = [
 
 /// Parses a text. The error is a single line.
 pub(super) fn parse(text: &str) -> Result<Node, String> {
-    let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0, containers: 0 };
+    let mut parser = Parser { text, tokens: tokens(text)?, index: 0, depth: 0, containers: 0 };
     let node = parser.expression()?;
     if *parser.peek() != Token::End {
         return Err(parser.unexpected());
@@ -67,27 +67,28 @@ pub(super) fn parse(text: &str) -> Result<Node, String> {
 struct Parser<'t> {
     text: &'t str,
     tokens: Vec<(usize, Token)>,
-    at: usize,
+    /// Index of the next token.
+    index: usize,
     depth: u32,
     containers: u32,
 }
 
 impl Parser<'_> {
     fn peek(&self) -> &Token {
-        self.tokens.get(self.at).map_or(&Token::End, |(_, token)| token)
+        self.tokens.get(self.index).map_or(&Token::End, |(_, token)| token)
     }
 
     /// Consumes the next token, unless it is the end.
     fn next(&mut self) -> Token {
         let token = self.peek().clone();
-        self.at += usize::from(token != Token::End);
+        self.index += usize::from(token != Token::End);
         token
     }
 
     /// Consumes the next token if it is this sign.
     fn takes(&mut self, sign: &str) -> bool {
         let found = matches!(self.peek(), Token::Sign(found) if *found == sign);
-        self.at += usize::from(found);
+        self.index += usize::from(found);
         found
     }
 
@@ -96,7 +97,7 @@ impl Parser<'_> {
     }
 
     fn here(&self) -> String {
-        position(self.text, self.tokens.get(self.at).map_or(self.text.len(), |(at, _)| *at))
+        position(self.text, self.tokens.get(self.index).map_or(self.text.len(), |(start, _)| *start))
     }
 
     fn unexpected(&self) -> String {
@@ -167,11 +168,11 @@ impl Parser<'_> {
             return self.takes(operator.sign());
         }
         let found = matches!(self.peek(), Token::Name(name) if name == "in");
-        self.at += usize::from(found);
+        self.index += usize::from(found);
         found
     }
 
-    /// A value with its `!` or `-` signs, of which pairs cancel out.
+    /// Parses a value with its `!` or `-` signs, of which pairs cancel out.
     fn unary(&mut self) -> Result<Node, String> {
         for (sign, wrap) in [("!", Node::Not as fn(Box<Node>) -> Node), ("-", Node::Negate)] {
             let mut count = 0;
@@ -183,7 +184,7 @@ impl Parser<'_> {
             }
             // The smallest integer has no positive counterpart.
             if sign == "-" && count % 2 == 1 && *self.peek() == Token::Int(i64::MIN.unsigned_abs()) {
-                self.at += 1;
+                self.index += 1;
                 return self.path(Node::Int(i64::MIN));
             }
             let value = self.primary()?;
@@ -194,8 +195,8 @@ impl Parser<'_> {
         self.path(value)
     }
 
-    /// The steps that follow a value.
-    fn path(&mut self, of: Node) -> Result<Node, String> {
+    /// Parses the steps that follow a value: indexes, fields and calls.
+    fn path(&mut self, base: Node) -> Result<Node, String> {
         let mut steps = Vec::new();
         loop {
             if self.takes("[") {
@@ -208,14 +209,14 @@ impl Parser<'_> {
                 break;
             }
         }
-        Ok(if steps.is_empty() { of } else { Node::Path(Box::new(of), steps) })
+        Ok(if steps.is_empty() { base } else { Node::Path(Box::new(base), steps) })
     }
 
     fn name(&mut self) -> Result<String, String> {
         match self.peek() {
             Token::Name(name) if !RESERVED.contains(&name.as_str()) => {
                 let name = name.clone();
-                self.at += 1;
+                self.index += 1;
                 Ok(name)
             }
             _ => Err(format!("{}: expected a name", self.unexpected())),
@@ -223,7 +224,7 @@ impl Parser<'_> {
     }
 
     fn member_call(&mut self, name: &str) -> Result<Step, String> {
-        let at = self.here();
+        let place = self.here();
         let mut arguments = self.list(")")?;
         let kind = match (name, arguments.len()) {
             ("all", 2) => FoldKind::All,
@@ -231,14 +232,14 @@ impl Parser<'_> {
             ("exists_one" | "existsOne", 2) => FoldKind::ExistsOne,
             ("map", 2 | 3) => FoldKind::Map,
             ("filter", 2) => FoldKind::Filter,
-            _ => return Ok(Step::Call(Function::member(name).ok_or_else(|| unknown(name, &at))?, arguments)),
+            _ => return Ok(Step::Call(Function::member(name).ok_or_else(|| unknown(name, &place))?, arguments)),
         };
         self.count_container()?;
         let body = arguments.pop();
         let guard = (arguments.len() == 2).then(|| arguments.pop()).flatten();
         match (arguments.pop(), body) {
             (Some(Node::Name(variable)), Some(body)) => Ok(Step::Fold(Box::new(Fold { kind, variable, guard, body }))),
-            _ => Err(format!("the first argument of `{name}` at {at} must be the name of a variable")),
+            _ => Err(format!("the first argument of `{name}` at {place} must be the name of a variable")),
         }
     }
 
@@ -272,41 +273,41 @@ impl Parser<'_> {
                 "true" => Ok(Node::Bool(true)),
                 "false" => Ok(Node::Bool(false)),
                 _ => {
-                    self.at -= 1;
+                    self.index -= 1;
                     let name = self.name()?;
                     self.named(name)
                 }
             },
             Token::Sign(_) => {
-                self.at -= 1;
+                self.index -= 1;
                 Err(self.unexpected())
             }
             Token::End => Err(self.unexpected()),
         }
     }
 
-    /// A name, or a call of a function of that name.
+    /// Parses the rest of a call if the name is followed by `(`; else the name is a variable.
     fn named(&mut self, name: String) -> Result<Node, String> {
-        let at = self.here();
+        let place = self.here();
         if !self.takes("(") {
             return Ok(Node::Name(name));
         }
         let mut arguments = self.list(")")?;
         if name != "has" {
-            return Ok(Node::Call(Function::global(&name).ok_or_else(|| unknown(&name, &at))?, arguments));
+            return Ok(Node::Call(Function::global(&name).ok_or_else(|| unknown(&name, &place))?, arguments));
         }
-        let not_a_field = || format!("the argument of `has` at {at} must be a field, such as `input.id`");
+        let not_a_field = || format!("the argument of `has` at {place} must be a field, such as `input.id`");
         match (arguments.pop(), arguments.is_empty()) {
-            (Some(Node::Path(of, mut steps)), true) => match steps.pop() {
-                Some(Step::Field(field)) if steps.is_empty() => Ok(Node::Has(of, field)),
-                Some(Step::Field(field)) => Ok(Node::Has(Box::new(Node::Path(of, steps)), field)),
+            (Some(Node::Path(base, mut steps)), true) => match steps.pop() {
+                Some(Step::Field(field)) if steps.is_empty() => Ok(Node::Has(base, field)),
+                Some(Step::Field(field)) => Ok(Node::Has(Box::new(Node::Path(base, steps)), field)),
                 _ => Err(not_a_field()),
             },
             _ => Err(not_a_field()),
         }
     }
 
-    /// Expressions up to a closing bracket, optionally with a trailing comma.
+    /// Parses expressions up to a closing bracket, optionally with a trailing comma.
     fn list(&mut self, closing: &str) -> Result<Vec<Node>, String> {
         let mut all = Vec::new();
         while !self.takes(closing) {
@@ -334,18 +335,18 @@ impl Parser<'_> {
     }
 }
 
-/// A single node as it is, or several under an operator.
-fn single(mut all: Vec<Node>, of_many: fn(Vec<Node>) -> Node) -> Node {
+/// Returns a single node unchanged, or combines several nodes with `of_many`.
+fn single(mut all: Vec<Node>, combine: fn(Vec<Node>) -> Node) -> Node {
     match all.pop() {
         Some(only) if all.is_empty() => only,
         Some(last) => {
             all.push(last);
-            of_many(all)
+            combine(all)
         }
-        None => of_many(all),
+        None => combine(all),
     }
 }
 
-fn unknown(name: &str, at: &str) -> String {
-    format!("unknown function `{}` at {at}: the embedded engine has {}", excerpt(name), Function::names())
+fn unknown(name: &str, place: &str) -> String {
+    format!("unknown function `{}` at {place}: the embedded engine has {}", excerpt(name), Function::names())
 }

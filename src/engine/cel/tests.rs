@@ -19,14 +19,14 @@ fn json_of(value: &Value<'_>) -> Json {
         Value::Text(text) => json!(&**text),
         Value::List(list) => list.iter().map(|value| json_of(&value)).collect(),
         Value::Map(map) => map.entries().iter().map(|(key, value)| json!([json_of(key), json_of(value)])).collect(),
-        Value::Timestamp(at) => json!(at.to_string()),
+        Value::Timestamp(timestamp) => json!(timestamp.to_string()),
         Value::Duration(duration) => json!(duration.as_secs_f64()),
         Value::Type(name) => json!(name),
     }
 }
 
 fn evaluate(text: &str, input: &Json) -> Result<Json, Fault> {
-    let program = Program::compile(text).unwrap_or_else(|why| panic!("{text}: {why}"));
+    let program = Program::compile(text).unwrap_or_else(|reason| panic!("{text}: {reason}"));
     program.evaluate(&[("input", Value::from_json(input))]).map(|value| json_of(&value))
 }
 
@@ -128,7 +128,7 @@ fn evaluation_error_names_the_operation() {
         ("input.nope == 1 && true", "nope"),
     ] {
         match evaluate(text, &input) {
-            Err(Fault::Error(why)) => assert!(why.contains(part) && !why.contains('\n'), "{text}: {why}"),
+            Err(Fault::Error(reason)) => assert!(reason.contains(part) && !reason.contains('\n'), "{text}: {reason}"),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -137,7 +137,7 @@ fn evaluation_error_names_the_operation() {
 #[test]
 fn parse_error_names_its_position() {
     let deep = "(".repeat(100_000);
-    let long = "1+".repeat(MAX_TEXT);
+    let too_long = "1+".repeat(MAX_TEXT);
     for (text, part) in [
         ("", "unexpected end at line 1, column 1"),
         ("input.", "column 7: expected a name"),
@@ -155,16 +155,16 @@ fn parse_error_names_its_position() {
         ("#", "unexpected character `#`"),
         (&deep, "nested more than"),
         (&format!("[1]{}", ".map(x, [x])".repeat(5000)), "lists, maps and macros"),
-        (&long, "characters"),
+        (&too_long, "characters"),
     ] {
-        let why = Program::compile(text).unwrap_err();
-        assert!(why.contains(part) && why.len() < 500 && !why.contains('\n'), "{why}");
+        let reason = Program::compile(text).unwrap_err();
+        assert!(reason.contains(part) && reason.len() < 500 && !reason.contains('\n'), "{reason}");
     }
 }
 
 /// A macro over ten elements, nested to the given depth.
 fn nested(depth: usize) -> String {
-    let lists = (0..depth).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
+    let lists = (0..depth).map(|level| format!("[0,1,2,3,4,5,6,7,8,9].all(x{level}, ")).collect::<String>();
     format!("{lists}true{}", ")".repeat(depth))
 }
 
@@ -187,7 +187,7 @@ fn costly_expression_exhausts_its_budget_despite_absorbing_operators() {
         let input: Json = (0..1000).map(|n| n.to_string()).collect();
         let start = Instant::now();
         match evaluate(&text, &input) {
-            Err(Fault::Exhausted(why)) => assert!(why.contains("limit"), "{why}"),
+            Err(Fault::Exhausted(reason)) => assert!(reason.contains("limit"), "{reason}"),
             other => panic!("{text}: {other:?}"),
         }
         assert!(start.elapsed() < Duration::from_secs(10), "{text}: {:?}", start.elapsed());
@@ -211,7 +211,7 @@ fn realistic_expression_over_large_input_fits_the_budget() {
 #[test]
 fn deepest_and_longest_expressions_fit_the_stack() {
     let depth = usize::try_from(MAX_DEPTH).unwrap() - 1;
-    let most = MAX_TEXT / 4;
+    let max_length = MAX_TEXT / 4;
     for text in [
         format!("{}1{} == 1", "(".repeat(depth), ")".repeat(depth)),
         format!("{}1{}", "[".repeat(depth), "]".repeat(depth)),
@@ -219,10 +219,10 @@ fn deepest_and_longest_expressions_fit_the_stack() {
         format!("{}1", "true?1:".repeat(depth)),
         format!("{}true{}", "[1].all(x,".repeat(depth), ")".repeat(depth)),
         format!("{deep} == {deep}", deep = "[1]".to_owned() + &".map(x, [x])".repeat(MAX_CONTAINERS as usize / 4 - 1)),
-        format!("1{}", "+1".repeat(most)),
-        format!("{}true", "!".repeat(most * 2)),
-        format!("{}1", "-".repeat(most * 2)),
-        format!("true{}", "&&true".repeat(most / 2)),
+        format!("1{}", "+1".repeat(max_length)),
+        format!("{}true", "!".repeat(max_length * 2)),
+        format!("{}1", "-".repeat(max_length * 2)),
+        format!("true{}", "&&true".repeat(max_length / 2)),
     ] {
         let start = Instant::now();
         let result = evaluate(&text, &Json::Null);

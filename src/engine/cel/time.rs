@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::value::Value;
 
-/// The units of durations and their nanoseconds. A unit that begins with another one precedes it.
+/// The units of durations and their nanoseconds. A unit precedes the units that are a prefix of it.
 const UNITS: [(&str, f64); 7] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
@@ -36,26 +36,26 @@ pub(super) fn duration_text(duration: SignedDuration) -> String {
 }
 
 /// The value of a field of a timestamp or duration; `None` if it has no such field.
-pub(super) fn field(function: &str, of: &Value<'_>) -> Option<i64> {
-    match of {
-        Value::Timestamp(at) => timestamp_field(function, TimeZone::UTC.to_datetime(*at)),
+pub(super) fn field(function: &str, value: &Value<'_>) -> Option<i64> {
+    match value {
+        Value::Timestamp(timestamp) => timestamp_field(function, TimeZone::UTC.to_datetime(*timestamp)),
         Value::Duration(duration) => duration_field(function, *duration),
         _ => None,
     }
 }
 
-fn timestamp_field(function: &str, at: DateTime) -> Option<i64> {
+fn timestamp_field(function: &str, time: DateTime) -> Option<i64> {
     Some(match function {
-        "getFullYear" => at.year().into(),
-        "getMonth" => i64::from(at.month()) - 1,
-        "getDayOfYear" => i64::from(at.day_of_year()) - 1,
-        "getDayOfMonth" => i64::from(at.day()) - 1,
-        "getDate" => at.day().into(),
-        "getDayOfWeek" => at.weekday().to_sunday_zero_offset().into(),
-        "getHours" => at.hour().into(),
-        "getMinutes" => at.minute().into(),
-        "getSeconds" => at.second().into(),
-        "getMilliseconds" => at.millisecond().into(),
+        "getFullYear" => time.year().into(),
+        "getMonth" => i64::from(time.month()) - 1,
+        "getDayOfYear" => i64::from(time.day_of_year()) - 1,
+        "getDayOfMonth" => i64::from(time.day()) - 1,
+        "getDate" => time.day().into(),
+        "getDayOfWeek" => time.weekday().to_sunday_zero_offset().into(),
+        "getHours" => time.hour().into(),
+        "getMinutes" => time.minute().into(),
+        "getSeconds" => time.second().into(),
+        "getMilliseconds" => time.millisecond().into(),
         _ => return None,
     })
 }
@@ -74,7 +74,9 @@ fn duration_field(function: &str, duration: SignedDuration) -> Option<i64> {
 /// The sum of timestamps and durations; `None` for other values, `Some(None)` if the result is out of range.
 pub(super) fn add<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Option<Value<'a>>> {
     Some(match (left, right) {
-        (Value::Timestamp(at), Value::Duration(by)) | (Value::Duration(by), Value::Timestamp(at)) => shift(*at, *by),
+        (Value::Timestamp(timestamp), Value::Duration(by)) | (Value::Duration(by), Value::Timestamp(timestamp)) => {
+            shift(*timestamp, *by)
+        }
         (Value::Duration(a), Value::Duration(b)) => a.checked_add(*b).map(Value::Duration),
         _ => return None,
     })
@@ -84,14 +86,14 @@ pub(super) fn add<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Option<Valu
 pub(super) fn subtract<'a>(left: &Value<'a>, right: &Value<'a>) -> Option<Option<Value<'a>>> {
     Some(match (left, right) {
         (Value::Timestamp(a), Value::Timestamp(b)) => Some(Value::Duration(a.duration_since(*b))),
-        (Value::Timestamp(at), Value::Duration(by)) => by.checked_neg().and_then(|by| shift(*at, by)),
+        (Value::Timestamp(timestamp), Value::Duration(by)) => by.checked_neg().and_then(|by| shift(*timestamp, by)),
         (Value::Duration(a), Value::Duration(b)) => a.checked_sub(*b).map(Value::Duration),
         _ => return None,
     })
 }
 
-fn shift<'a>(at: Timestamp, by: SignedDuration) -> Option<Value<'a>> {
-    at.checked_add(by).ok().map(Value::Timestamp)
+fn shift<'a>(timestamp: Timestamp, by: SignedDuration) -> Option<Value<'a>> {
+    timestamp.checked_add(by).ok().map(Value::Timestamp)
 }
 
 #[cfg(test)]

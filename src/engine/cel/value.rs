@@ -46,7 +46,7 @@ pub(crate) enum Map<'a> {
 pub(super) const TYPES: [&str; 9] = ["bool", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
 impl<'a> Value<'a> {
-    /// A value from JSON, whose numbers are all doubles.
+    /// Converts a JSON value, whose numbers are all doubles.
     pub(crate) fn from_json(json: &'a Json) -> Self {
         match json {
             Json::Null => Self::Null,
@@ -103,15 +103,15 @@ impl<'a> List<'a> {
         }
     }
 
-    pub(super) fn get(&self, at: usize) -> Option<Value<'a>> {
+    pub(super) fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
-            Self::Json(list) => list.get(at).map(Value::from_json),
-            Self::Shared(list) => list.get(at).cloned(),
+            Self::Json(list) => list.get(index).map(Value::from_json),
+            Self::Shared(list) => list.get(index).cloned(),
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Value<'a>> {
-        (0..self.len()).filter_map(|at| self.get(at))
+        (0..self.len()).filter_map(|index| self.get(index))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Computes the next time of a schedule.
 //!
-//! The search is that of robfig/cron, field by field from the month down, since its order determines the effect of a
-//! change of the clock: a time that is skipped on that day does not fire, a time that occurs twice fires twice, and in
-//! a zone that changes by half an hour a midnight may be missed. Times are Unix seconds.
+//! The search proceeds as in robfig/cron, field by field from the month down, since its order determines the effect of
+//! a change of the clock: a time that is skipped on that day does not fire, a time that occurs twice fires twice, and
+//! in a zone that changes by half an hour a midnight may be missed. Times are Unix seconds.
 
 use super::zone::{Local, Zone};
+use crate::hatchet::wire::{CronExpression, CronFields, CronTimes};
 
 /// Years after which the search ends; an expression without a time until then never fires.
 pub(super) const YEARS: i64 = 5;
@@ -20,47 +21,24 @@ pub(super) enum Schedule {
     Every(i64),
 }
 
-/// The values of each field.
+/// The values of each field, and the time zone.
 #[derive(Debug, Clone)]
 pub(super) struct Fields {
-    pub(super) second: Set,
-    pub(super) minute: Set,
-    pub(super) hour: Set,
-    pub(super) day: Set,
-    pub(super) month: Set,
-    pub(super) weekday: Set,
-    pub(super) zone: Zone,
-}
-
-/// A set of values below 64.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Set {
-    bits: u64,
-    /// Whether `*` or `?` without a step is part of it, which decides how days and weekdays go together.
-    star: bool,
-}
-
-impl Set {
-    /// Adds every `step`-th value of a range; `None` if the step is zero.
-    pub(super) fn add(&mut self, start: u64, end: u64, step: u64, star: bool) -> Option<()> {
-        for value in (start..=end).step_by(usize::try_from(step).ok().filter(|step| *step > 0)?) {
-            self.bits |= 1 << value;
-        }
-        self.star |= star;
-        Some(())
-    }
-
-    fn has(self, value: i64) -> bool {
-        u32::try_from(value).is_ok_and(|value| self.bits.checked_shr(value).unwrap_or(0) & 1 == 1)
-    }
-
-    fn is_empty(self) -> bool {
-        self.bits == 0
-    }
+    values: CronFields,
+    zone: Zone,
 }
 
 impl Schedule {
-    /// The first time after the given one; `None` if there is none within [`YEARS`].
+    /// Looks up the time zone of an expression.
+    pub(super) fn new(expression: CronExpression) -> Result<Self, String> {
+        let zone = Zone::find(&expression.zone)?;
+        Ok(match expression.times {
+            CronTimes::Fields(values) => Self::Fields(Fields { values, zone }),
+            CronTimes::Every(seconds) => Self::Every(seconds),
+        })
+    }
+
+    /// Returns the first time after the given time; `None` if there is none within [`YEARS`].
     pub(super) fn next_after(&self, time: i64) -> Option<i64> {
         match self {
             Self::Fields(fields) => fields.next_after(time),
@@ -73,15 +51,11 @@ impl Fields {
     /// Each iteration compares the fields from the month down. A field that does not match advances the time; if that
     /// carries into the fields above, the next iteration begins.
     fn next_after(&self, after: i64) -> Option<i64> {
-        // An empty set never matches; searching would step through seconds for years.
-        if [self.second, self.minute, self.hour, self.day, self.month, self.weekday].into_iter().any(Set::is_empty) {
-            return None;
-        }
-        let zone = &self.zone;
+        let Self { values, zone } = self;
         let mut search = Search { zone, time: after.checked_add(1)?, advanced: false };
         let last_year = zone.local(search.time).year + YEARS;
         'carried: while search.local().year <= last_year {
-            while !self.month.has(search.local().month) {
+            while !values.month.has(search.local().month) {
                 let now = search.local();
                 search.begin(zone.unix(Local { day: 1, ..now.midnight() }));
                 let now = search.local();
@@ -90,7 +64,7 @@ impl Fields {
                     continue 'carried;
                 }
             }
-            while !self.matches_day(search.local()) {
+            while !values.matches_day(search.local().day, search.local().weekday()) {
                 search.begin(zone.unix(search.local().midnight()));
                 let now = search.local();
                 search.time = zone.unix(Local { day: now.day + 1, ..now });
@@ -104,7 +78,7 @@ impl Fields {
                     continue 'carried;
                 }
             }
-            while !self.hour.has(search.local().hour) {
+            while !values.hour.has(search.local().hour) {
                 let now = search.local();
                 search.begin(zone.unix(Local { minute: 0, second: 0, ..now }));
                 search.time += HOUR;
@@ -112,14 +86,14 @@ impl Fields {
                     continue 'carried;
                 }
             }
-            while !self.minute.has(search.local().minute) {
+            while !values.minute.has(search.local().minute) {
                 search.begin(search.time - search.time.rem_euclid(MINUTE));
                 search.time += MINUTE;
                 if search.local().minute == 0 {
                     continue 'carried;
                 }
             }
-            while !self.second.has(search.local().second) {
+            while !values.second.has(search.local().second) {
                 search.advanced = true;
                 search.time += 1;
                 if search.local().second == 0 {
@@ -129,12 +103,6 @@ impl Fields {
             return Some(search.time);
         }
         None
-    }
-
-    /// Whether the day matches: by day of the month and weekday if one of them is a star, otherwise by either of them.
-    fn matches_day(&self, local: Local) -> bool {
-        let (day, weekday) = (self.day.has(local.day), self.weekday.has(local.weekday()));
-        if self.day.star || self.weekday.star { day && weekday } else { day || weekday }
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) struct Local {
 }
 
 impl Zone {
-    /// The zone of a name, which must be spelled as in the system's zone data. An empty name and `Local` mean UTC, as
-    /// in a real engine's scheduler.
+    /// Finds a zone by its name, which must be spelled as in the system's zone data. An empty name and `Local` mean
+    /// UTC, as in a real engine's scheduler.
     pub(super) fn find(name: &str) -> Result<Self, String> {
         if matches!(name, "" | "UTC" | "Local") {
             return Ok(Self(TimeZone::UTC));
@@ -38,16 +38,16 @@ impl Zone {
         }
     }
 
-    /// The local time at a Unix time.
+    /// Converts a Unix time to local time.
     pub(super) fn local(&self, time: i64) -> Local {
-        let there = time + self.offset(time);
-        let (year, month, day) = date(there.div_euclid(DAY));
-        let second = there.rem_euclid(DAY);
+        let local = time + self.offset(time);
+        let (year, month, day) = date(local.div_euclid(DAY));
+        let second = local.rem_euclid(DAY);
         Local { year, month, day, hour: second / 3600, minute: second / 60 % 60, second: second % 60 }
     }
 
-    /// The Unix time of a local time. A local time that is skipped or occurs twice has the Unix time that Go's
-    /// `time.Date` chooses: the offset is computed for the local time read as UTC, and once more for the result.
+    /// Converts a local time to Unix time. A local time that is skipped or occurs twice has the Unix time that Go's
+    /// `time.Date` chooses: the offset is computed for the local time read as UTC, and then again for the result.
     pub(super) fn unix(&self, local: Local) -> i64 {
         let utc = local.days() * DAY + local.hour * 3600 + local.minute * 60 + local.second;
         utc - self.offset(utc - self.offset(utc))
@@ -90,11 +90,11 @@ const DAYS_BEFORE_1970: i64 = 719_468;
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + DAYS_BEFORE_1970;
     let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
     let year = era * 400 + year_of_era;
     if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
 }

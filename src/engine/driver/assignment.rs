@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The assignment of an attempt; `None` if the task does not exist.
+/// Creates the assignment of an attempt; `None` if the task does not exist.
 pub(super) fn start(state: &State, tenant: TenantId, id: RunId, attempt: i32) -> Option<AssignedAction> {
     let (task, run, spec) = parts(state, id)?;
     let mut action = action(tenant, id, attempt, task, run, spec);
@@ -21,7 +21,7 @@ pub(super) fn start(state: &State, tenant: TenantId, id: RunId, attempt: i32) ->
     Some(action)
 }
 
-/// The request to stop an attempt: an assignment of another type, without a payload.
+/// Creates the request to stop an attempt: an assignment of another type, without a payload.
 pub(super) fn stop(state: &State, tenant: TenantId, id: RunId, attempt: i32) -> Option<AssignedAction> {
     let (task, run, spec) = parts(state, id)?;
     let mut action = action(tenant, id, attempt, task, run, spec);
@@ -29,7 +29,8 @@ pub(super) fn stop(state: &State, tenant: TenantId, id: RunId, attempt: i32) -> 
     Some(action)
 }
 
-/// The payload of a task. It refers to the stored texts, so that a large payload can be written without the state's lock.
+/// The payload of a task. It refers to the stored texts, so that a large payload can be written without the state's
+/// lock.
 pub(crate) struct TaskInput {
     input: Arc<str>,
     /// Outputs by task name.
@@ -43,14 +44,14 @@ pub(crate) struct TaskInput {
 }
 
 impl TaskInput {
-    /// The payload of an assignment. As in a real engine, it has the outputs of all completed tasks of the run, not only of
-    /// the task's parents.
+    /// The payload of an assignment. As in a real engine, it has the outputs of all completed tasks of the run, not
+    /// only of the task's parents.
     pub(crate) fn new(state: &State, id: RunId, run: &Run, spec: TaskSpec<'_>) -> Self {
         Self::with_outputs_of(0..run.tasks.len(), state, id, run, spec)
     }
 
-    /// The payload as REST shows it. As in a real engine, it has the outputs of the task's parents only, and none for an
-    /// on-failure task.
+    /// The payload as REST shows it. As in a real engine, it has the outputs of the task's parents only, and none for
+    /// an on-failure task.
     pub(crate) fn for_display(state: &State, id: RunId, run: &Run, spec: TaskSpec<'_>) -> Self {
         if spec.definition.on_failure {
             let shown = Self::new(state, id, run, spec);
@@ -59,8 +60,7 @@ impl TaskInput {
         Self::with_outputs_of(spec.definition.parents.iter().copied(), state, id, run, spec)
     }
 
-    /// A payload with the outputs of those of the given tasks that have completed, and the errors of those that have
-    /// failed.
+    /// Creates a payload with the outputs of the completed tasks and the errors of the failed tasks among these tasks.
     fn with_outputs_of(
         tasks: impl Iterator<Item = usize>,
         state: &State,
@@ -80,7 +80,7 @@ impl TaskInput {
             match &task.phase {
                 Phase::Completed(output) => parents.push((name.clone(), output.clone())),
                 Phase::Failed(error) => errors.push((name.clone(), error.clone())),
-                Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => {}
+                Phase::Waiting(_) | Phase::Unadmitted | Phase::Queued(_) | Phase::BackOff => {}
                 Phase::Running(_) | Phase::Cancelled(_) => {}
             }
         }
@@ -125,21 +125,21 @@ impl TaskInput {
 }
 
 /// Appends a JSON object of names and JSON texts, which are copied as they are.
-fn add_object<'a>(to: &mut String, members: impl Iterator<Item = (&'a str, Cow<'a, str>)>) {
-    to.push('{');
-    add_members(to, false, members);
-    to.push('}');
+fn add_object<'a>(json: &mut String, members: impl Iterator<Item = (&'a str, Cow<'a, str>)>) {
+    json.push('{');
+    add_members(json, false, members);
+    json.push('}');
 }
 
 /// Appends members of a JSON object, which is not empty with `follows`.
-fn add_members<'a>(to: &mut String, mut follows: bool, members: impl Iterator<Item = (&'a str, Cow<'a, str>)>) {
-    for (name, json) in members {
+fn add_members<'a>(json: &mut String, mut follows: bool, members: impl Iterator<Item = (&'a str, Cow<'a, str>)>) {
+    for (name, value) in members {
         if std::mem::replace(&mut follows, true) {
-            to.push(',');
+            json.push(',');
         }
-        to.push_str(&Value::from(name).to_string());
-        to.push(':');
-        to.push_str(&json);
+        json.push_str(&Value::from(name).to_string());
+        json.push(':');
+        json.push_str(&value);
     }
 }
 

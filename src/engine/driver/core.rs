@@ -20,7 +20,10 @@ use crate::engine::{
 };
 use crate::hatchet::wire::{RunId, TenantId};
 
-/// Drives one engine.
+/// Number of events without expressions that a bulk push prepares before other calls can run.
+pub(super) const EVENTS_PER_POLL: usize = 64;
+
+/// Applies events and queries to the state of one engine, and delivers the effects.
 pub(crate) struct Driver {
     pub(super) shared: Mutex<Shared>,
     /// The next deadline has become earlier.
@@ -111,7 +114,7 @@ impl Driver {
         }
     }
 
-    /// Ends all streams, including those that are opened later.
+    /// Ends all streams, including streams that are opened later.
     pub(crate) fn close_streams(&self) {
         let mut shared = self.lock();
         shared.is_closed = true;
@@ -131,7 +134,8 @@ impl Driver {
         Ok(result)
     }
 
-    /// Like [`with`](Self::with), for an event that adds data; refused if the state has reached its limit.
+    /// Applies an event that adds data, as [`with`](Self::with) does. Refuses the event if the state has reached its
+    /// limit.
     pub(crate) async fn add<R>(
         &self,
         capacity: Capacity,
@@ -141,19 +145,22 @@ impl Driver {
         added.ok_or(AddError::AtCapacity)
     }
 
-    /// Pushes either all of the events or none of them, also if the process crashes, the state is full or the client
+    /// Pushes either all of the events or none of them, even if the process crashes, the state is full or the client
     /// disconnects. Returns their ids and times.
     ///
-    /// The idempotency expressions of the triggered workflows are evaluated earlier and without the lock, and other
-    /// calls can run between two events.
+    /// The expressions and filters of the events are evaluated earlier and without the lock. Other calls can run after
+    /// each evaluation, and after [`EVENTS_PER_POLL`] events without expressions.
     pub(crate) async fn push_events(&self, events: Vec<PushedEvent>) -> Result<Vec<(Uuid, Timestamp)>, AddError> {
         self.barrier.admit()?;
         let mut pushes = Vec::with_capacity(events.len());
         for event in events {
-            let mut push = self.apply(|state, _| state.begin_event(event));
-            push.evaluate();
+            // Changes no state, so there is nothing to deliver or to store.
+            let mut push = self.lock().state.begin_event(event);
+            let has_evaluated = push.evaluate();
             pushes.push(push);
-            tokio::task::yield_now().await;
+            if has_evaluated || pushes.len().is_multiple_of(EVENTS_PER_POLL) {
+                tokio::task::yield_now().await;
+            }
         }
         self.add(Capacity::Runs, |state, now| {
             pushes.into_iter().map(|push| (state.finish_event(push, now), now.display)).collect()
@@ -224,7 +231,7 @@ impl Shared {
             "the input and the outputs of the run's tasks make an assignment of {bytes} bytes, over the limit of a message: \
              return references instead"
         );
-        let report = AttemptReport::Failed { error: error.into(), may_retry: false };
+        let report = AttemptReport::Failed { error: error.into(), may_retry: false, retry_after: None };
         self.state.report(task, Some(attempt), report, now);
     }
 }

@@ -43,8 +43,8 @@ impl Peak {
     }
 }
 
-/// Returns all free whole pages. Takes about 10 ms for a gigabyte and blocks the allocations of other threads
-/// meanwhile, so it must not be called during a load.
+/// Returns all free whole pages. Takes about 10 ms for a gigabyte and blocks the allocations of other threads during
+/// that time, so it must not be called during a load.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn release_free_memory() {
     #[allow(unsafe_code)]

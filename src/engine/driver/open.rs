@@ -8,8 +8,8 @@ use crate::engine::{
     error::EngineError,
     options::EngineOptions,
     persistence::store::{self, OpenError, Store},
-    state::{ClockReading, Restore, State},
-    validate::definition::validate_stored_definition,
+    state::{ClockReading, Restore, State, Validate, ValidateFilter},
+    validate::{definition::validate_stored_definition, event_filter::validate_stored_filter},
 };
 
 /// Name of the database in the data folder.
@@ -21,10 +21,10 @@ pub(crate) fn open(folder: &Path, options: &EngineOptions, now: ClockReading) ->
     let path = folder.join(DATABASE);
     let failed = |error| to_engine_error(&path, error);
     match restore(&path, options, now) {
-        Err(OpenError::Damaged(why)) => {
+        Err(OpenError::Damaged(reason)) => {
             let aside = store::move_aside(&path).map_err(|e| EngineError::folder("renaming", &path, e))?;
             tracing::error!(
-                "{} is damaged ({why}): it was renamed to {}, and the engine starts with an empty state",
+                "{} is damaged ({reason}): it was renamed to {}, and the engine starts with an empty state",
                 path.display(),
                 aside.display()
             );
@@ -38,6 +38,7 @@ fn restore(path: &Path, options: &EngineOptions, now: ClockReading) -> Result<(S
     let timings = options.timings.clone();
     let validate = Box::new(move |content| validate_stored_definition(content, &timings).map_err(|e| e.into_message()));
     let ids = Box::new(Uuid::new_v4);
+    let validate: (Validate, ValidateFilter) = (validate, validate_stored_filter);
     let mut restore = Restore::new(options.timings.clone(), options.retention(), ids, validate, now);
     let store = store::open(path, |table, row| restore.put(table, row))?;
     Ok((restore.finish()?, store))
@@ -55,6 +56,6 @@ fn to_engine_error(path: &Path, error: OpenError) -> EngineError {
             &format!("a newer version of this engine has written it (format {found}; this version reads {known})"),
             "Use that version, or choose another folder",
         ),
-        OpenError::Damaged(why) => EngineError::file(path, &why, "Choose another folder"),
+        OpenError::Damaged(reason) => EngineError::file(path, &reason, "Choose another folder"),
     }
 }

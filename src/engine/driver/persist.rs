@@ -1,6 +1,6 @@
 //! The persistence loop: takes the changes of the state, batch by batch, and writes them.
 //!
-//! While one batch is written, the changes that follow are collected in the next one, so a slow disk makes batches
+//! While one batch is written, the changes that follow are collected in the next batch, so a slow disk makes batches
 //! larger rather than more frequent.
 
 use super::core::{Driver, Shared};

@@ -18,7 +18,7 @@ use crate::{
 
 /// Assignments.
 impl Driver {
-    /// Opens an assignment stream. With `is_heartbeat`, the open stream counts as heartbeats.
+    /// Opens an assignment stream. With `is_heartbeat`, the stream replaces heartbeats while it is open.
     pub(crate) fn listen(
         self: &Arc<Self>,
         worker: WorkerId,
@@ -96,7 +96,7 @@ impl Driver {
             let Shared { events, state, is_closed, .. } = &mut *shared;
             let filter = match filter {
                 EventFilter::Run(run) => EventFilter::Run(state.run(run)?.0),
-                pair @ EventFilter::Pair(..) => pair,
+                filter @ EventFilter::Metadata(..) => filter,
             };
             let (id, queue) = events.open(filter, state);
             if *is_closed {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt};
 
-use super::*;
+use super::{core::EVENTS_PER_POLL, *};
 use crate::{
     engine::{
         options::{EngineOptions, Timings},
@@ -134,23 +134,24 @@ fn pushed(driver: &Driver) -> usize {
 #[tokio::test]
 async fn interrupted_bulk_push_pushes_no_event() {
     let driver = driver();
-    let mut push = Box::pin(driver.push_events(vec![event("a"), event("b")]));
-    // Each poll prepares one event; none of them pushes the events.
+    let events = || (0..2 * EVENTS_PER_POLL).map(|_| event("a")).collect();
+    let mut push = Box::pin(driver.push_events(events()));
+    // Each poll prepares a part of the events; none of them pushes the events.
     for _ in 0..2 {
         assert!(push.as_mut().now_or_never().is_none());
         assert_eq!(pushed(&driver), 0);
     }
     drop(push);
     assert_eq!(pushed(&driver), 0);
-    driver.push_events(vec![event("a"), event("b")]).await.unwrap();
-    assert_eq!(pushed(&driver), 2);
+    driver.push_events(events()).await.unwrap();
+    assert_eq!(pushed(&driver), 2 * EVENTS_PER_POLL);
 }
 
 #[test]
 fn event_subscribers_drop_removed_runs() {
     let options = EngineOptions { keep_finished: 10, ..EngineOptions::default() };
     let driver = driver_with(&options);
-    let filter = EventFilter::Pair("k".into(), "v".into());
+    let filter = EventFilter::Metadata("k".into(), "v".into());
     let _reader = driver.subscribe_events(filter).unwrap();
     for _ in 0..100 {
         let run = trigger_with(&driver, r#"{"k":"v"}"#);

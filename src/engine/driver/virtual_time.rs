@@ -22,31 +22,31 @@ const QUIET_WITH_ATTEMPTS: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
 impl Driver {
-    /// Moves all clocks forward, to each timer that is due in between, and lets workers and clients react to it.
-    pub(crate) async fn advance(&self, by: Duration) {
-        let mut left = by;
+    /// Moves all clocks forward. Stops at each timer that becomes due, until workers and clients have reacted to it.
+    pub(crate) async fn advance(&self, duration: Duration) {
+        let mut remaining = duration;
         loop {
             self.settle().await;
             let now = self.now();
             let next = {
                 let deadline = self.lock().state.next_deadline();
-                let monotonic = deadline.monotonic.map(|at| at.since(now.monotonic));
-                let wall = deadline.wall.map(|at| at.since(now.wall));
+                let monotonic = deadline.monotonic.map(|instant| instant.since(now.monotonic));
+                let wall = deadline.wall.map(|instant| instant.since(now.wall));
                 [monotonic, wall].into_iter().flatten().min()
             };
-            let step = next.map_or(left, |next| next.min(left));
+            let step = next.map_or(remaining, |next| next.min(remaining));
             self.clock.advance(step);
-            left -= step;
+            remaining -= step;
             self.apply(State::tick);
-            if next.is_none_or(|next| next > step) && left.is_zero() {
+            if next.is_none_or(|next| next > step) && remaining.is_zero() {
                 break;
             }
         }
         self.settle().await;
     }
 
-    /// Waits until the engine is quiet: it has no assignment that a worker has not acknowledged, and has had no effect on
-    /// a worker or client for 10 ms; for 100 ms while attempts are running. Waits for 10 s at most.
+    /// Waits until the engine is quiet: it has no assignment that a worker has not acknowledged, and has had no effect
+    /// on a worker or client for 10 ms; for 100 ms while attempts are running. Waits for 10 s at most.
     pub(crate) async fn settle(&self) {
         let started = Instant::now();
         let mut quiet_since = (self.effects.load(Ordering::Relaxed), Instant::now());

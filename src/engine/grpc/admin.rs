@@ -38,7 +38,7 @@ impl AdminService for Services {
         let definition = validate_definition(request.into_inner(), &timings)?;
         let put = self.driver.add(Capacity::Workers, |state, now| match state.missing_rate_limit(&definition) {
             None => Ok(state.put_workflow(definition, now)),
-            Some((task, at, key)) => Err(missing_rate_limit(task, at, &key)),
+            Some((task, rule, key)) => Err(missing_rate_limit(task, rule, &key)),
         });
         let (id, workflow_id) = put.await??;
         Ok(Response::new(CreateWorkflowVersionResponse { id: id.to_string(), workflow_id: workflow_id.to_string() }))
@@ -124,7 +124,7 @@ impl AdminService for Services {
     }
 }
 
-/// The ids of the selected runs, at most `limit` if they are selected by a filter.
+/// Returns the ids of the selected runs, at most `limit` if they are selected by a filter.
 fn resolve(selection: RunSelection, state: &State, limit: usize) -> Vec<RunId> {
     match selection {
         RunSelection::Ids(ids) => ids,

@@ -82,7 +82,7 @@ impl Dispatcher for Services {
         let filter = event_filter(request.into_inner())?;
         let unknown_run = match &filter {
             EventFilter::Run(id) => format!("workflow run {id} not found"),
-            EventFilter::Pair(..) => String::new(),
+            EventFilter::Metadata(..) => String::new(),
         };
         let events = self.driver.subscribe_events(filter).ok_or_else(|| Status::not_found(unknown_run))?;
         Ok(Response::new(EventStream(events)))
@@ -144,13 +144,14 @@ impl Dispatcher for Services {
     ) -> Result<Response<RefreshTimeoutResponse>, Status> {
         let request = request.into_inner();
         let id = field::parse_task_id(&request.task_run_external_id)?;
-        let by = parse_duration(&request.increment_timeout_by).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let at = self
+        let increment =
+            parse_duration(&request.increment_timeout_by).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let timeout_at = self
             .driver
-            .with(|state, now| state.refresh_timeout(id, by, now))
+            .with(|state, now| state.refresh_timeout(id, increment, now))
             .await?
             .ok_or_else(|| task_not_found(id))?;
-        Ok(Response::new(RefreshTimeoutResponse { timeout_at: Some(at.to_wire()) }))
+        Ok(Response::new(RefreshTimeoutResponse { timeout_at: Some(timeout_at.to_wire()) }))
     }
 
     async fn release_slot(
@@ -190,7 +191,8 @@ impl Dispatcher for Services {
 }
 
 impl Services {
-    /// Opens a worker's stream of assignments. Streams of the first generation count as heartbeats themselves.
+    /// Opens a worker's stream of assignments. A stream of `Listen` replaces the worker's heartbeats while it is open;
+    /// a stream of `ListenV2` does not.
     fn open_stream(
         &self,
         worker_id: &str,
@@ -202,7 +204,7 @@ impl Services {
     }
 }
 
-/// Events of a single run, or of all runs with a pair of metadata.
+/// Reads the filter of a subscription: a run id, or else a pair of metadata.
 fn event_filter(request: SubscribeToWorkflowEventsRequest) -> Result<EventFilter, Status> {
     match request {
         SubscribeToWorkflowEventsRequest { workflow_run_id: Some(id), .. } if !id.is_empty() => {
@@ -210,7 +212,7 @@ fn event_filter(request: SubscribeToWorkflowEventsRequest) -> Result<EventFilter
         }
         SubscribeToWorkflowEventsRequest {
             additional_meta_key: Some(key), additional_meta_value: Some(value), ..
-        } => Ok(EventFilter::Pair(key, value)),
+        } => Ok(EventFilter::Metadata(key, value)),
         _ => Err(Status::invalid_argument("either workflow run id or additional meta key-value must be provided")),
     }
 }

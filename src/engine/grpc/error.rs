@@ -8,7 +8,7 @@ use crate::{
         state::TriggerError,
         validate::{Invalid, InvalidKind, unsupported},
     },
-    hatchet::wire::{RunId, excerpt, write_detail},
+    hatchet::wire::{RunId, encode_detail, excerpt},
 };
 
 impl From<Invalid> for Status {
@@ -36,7 +36,7 @@ const COLLISION: &str = "idempotency key collision";
 
 /// ALREADY_EXISTS with the details of idempotency collisions. SDKs find them by the name of their message.
 pub(super) fn collision(name: &str, details: &impl Message) -> Status {
-    let details = write_detail(Code::AlreadyExists.into(), COLLISION, &format!("v1.{name}"), details);
+    let details = encode_detail(Code::AlreadyExists.into(), COLLISION, &format!("v1.{name}"), details);
     Status::with_details(Code::AlreadyExists, COLLISION, details.into())
 }
 

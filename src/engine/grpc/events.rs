@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::{
-        state::{Capacity, Timestamp},
+        state::Timestamp,
         validate::{
             event::{validate_event, validate_events},
             field,
@@ -27,16 +27,17 @@ impl EventsService for Services {
     async fn push(&self, request: Request<PushEventRequest>) -> Result<Response<Event>, Status> {
         let request = request.into_inner();
         let pushed = validate_event(&request, self.driver.max_message)?;
-        let (id, at) =
-            self.driver.add(Capacity::Runs, |state, now| (state.push_event(pushed, now), now.display)).await?;
-        Ok(Response::new(self.event_message(request, id, at)))
+        let pushed = self.driver.push_events(vec![pushed]).await?;
+        let (id, time) = pushed.into_iter().next().ok_or_else(|| Status::internal("the event was not pushed"))?;
+        Ok(Response::new(self.event_message(request, id, time)))
     }
 
     async fn bulk_push(&self, request: Request<BulkPushEventRequest>) -> Result<Response<Events>, Status> {
         let requests = request.into_inner().events;
         let pushed = validate_events(&requests, self.driver.max_message)?;
         let ids = self.driver.push_events(pushed).await?;
-        let events = requests.into_iter().zip(ids).map(|(event, (id, at))| self.event_message(event, id, at)).collect();
+        let events =
+            requests.into_iter().zip(ids).map(|(event, (id, time))| self.event_message(event, id, time)).collect();
         Ok(Response::new(Events { events }))
     }
 
@@ -70,13 +71,13 @@ impl EventsService for Services {
 
 impl Services {
     /// The pushed event as it is returned to the client.
-    fn event_message(&self, from: PushEventRequest, id: Uuid, at: Timestamp) -> Event {
+    fn event_message(&self, from: PushEventRequest, id: Uuid, time: Timestamp) -> Event {
         Event {
             tenant_id: self.driver.tenant.to_string(),
             event_id: id.to_string(),
             key: from.key,
             payload: from.payload,
-            event_timestamp: Some(at.to_wire()),
+            event_timestamp: Some(time.to_wire()),
             additional_metadata: from.additional_metadata,
             scope: None,
         }

@@ -7,11 +7,13 @@
 //! | service | file |
 //! |---|---|
 //! | `Dispatcher`: workers, their reports, subscriptions | `dispatcher`; the subscriptions' streams: `streams` |
-//! | `WorkflowService`: triggers and schedules | `workflows` |
-//! | `v1.AdminService`: definitions, run details, cancel, replay | `admin` |
+//! | `WorkflowService`: triggers and schedules | `workflows`, `trigger` |
+//! | `v1.AdminService`: definitions, run details, cancel, replay | `admin`, `run_details` |
 //! | `EventsService`: events, log lines, stream chunks | `events` |
 //! | OpenTelemetry's `TraceService`: accepts spans and drops them | `traces` |
 //! | `v1.V1Dispatcher`: durable tasks, which this engine does not support | `v1_dispatcher` |
+//!
+//! `error` converts the engine's errors into statuses.
 
 mod admin;
 mod dispatcher;

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// A run with all its tasks, or a single task if the id is that of a task. `None` if there is neither.
+/// Describes the run with this id and all its tasks, or the task with this id. `None` if there is neither.
 pub(super) fn run_details(state: &State, id: RunId) -> Option<GetRunDetailsResponse> {
     let (run_id, run) = state.run(id)?;
     let is_run = run_id == id;

@@ -1,4 +1,4 @@
-//! Triggers of one run and of several.
+//! Triggers one run or several runs.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,7 +21,7 @@ fn newest_version(driver: &Driver, name: &str) -> Option<Arc<Version>> {
     driver.apply(|state, _| state.version_of(name).cloned())
 }
 
-/// The run of the task that a request names as the parent.
+/// Finds the run of the task that a request names as the parent.
 fn parent_run(driver: &Driver, task: &str) -> Option<ParentRun> {
     let task: RunId = task.parse().ok()?;
     let parent = |(id, run): (RunId, &Run)| ParentRun { id, metadata: run.metadata.clone() };
@@ -40,7 +40,7 @@ pub(super) async fn trigger_one(driver: &Driver, request: TriggerWorkflowRequest
             let details = IdempotencyCollisionError { existing_run_external_id, colliding_run_external_id };
             Err(collision("IdempotencyCollisionError", &details))
         }
-        _ => Err(Status::internal("the trigger of one run had not exactly one outcome")),
+        [] | [_, _, ..] => Err(Status::internal("the trigger of one run had not exactly one outcome")),
     }
 }
 

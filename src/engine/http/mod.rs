@@ -3,11 +3,11 @@
 //! All protocols share each port. A request passes these steps:
 //!
 //! ```text
-//! connection (bounded)  ->  Host header, unless gRPC  ->  token  ->  call limit  ->  gRPC service or REST resource
-//! connections               browser                       authentication             routed in server
+//! connection (bounded)  ->  Host, Origin, unless gRPC  ->  token  ->  call limit  ->  gRPC service or REST resource
+//! connections               browser                        authentication             routed in server
 //! ```
 //!
-//! The dashboard's three files are the only responses without a token.
+//! The dashboard's files are the only responses without a token.
 
 mod authentication;
 mod browser;

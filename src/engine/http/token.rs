@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Validity of a token: 100 years, which exceeds any engine's uptime. A real Hatchet's tokens expire after 90 days and
-/// its users create new ones. An embedded engine has no such procedure, and a shorter validity would not improve
+/// its users create new tokens. An embedded engine has no such procedure, and a shorter validity would not improve
 /// security: a process that can read the handshake file can also read the signing key. Clients refuse a token whose
 /// `exp` has passed.
 const LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -94,8 +94,8 @@ impl Tokens {
         }
         Claims::read_unverified(token).is_ok_and(|claims| {
             claims.sub == self.tenant.to_string()
-                && claims.exp.is_some_and(|at| now < at)
-                && claims.iat.is_some_and(|at| at <= now + LEEWAY_SECONDS)
+                && claims.exp.is_some_and(|expiry| now < expiry)
+                && claims.iat.is_some_and(|issued| issued <= now + LEEWAY_SECONDS)
         })
     }
 }

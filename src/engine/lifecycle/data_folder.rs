@@ -5,6 +5,7 @@
 //! | `lock` | nothing; the operating system locks it while an engine runs | always |
 //! | `engine.json` | signing key, tenant and port, so that clients reach the same engine after a restart | always |
 //! | `handshake.json` | address and token for clients | while the engine serves, and after a crash |
+//! | `open.html` | a link with the token; `runner open` writes it for the browser | after the first `runner open` |
 //! | `engine.db` | the state, see `persistence` | unless the engine is ephemeral |
 
 use std::{
@@ -113,7 +114,8 @@ impl DataFolder {
         &self.path
     }
 
-    /// The stored identity, or a new one if there is none. A file that cannot be parsed is renamed, not overwritten.
+    /// Returns the stored identity, or a new identity if none is stored. A file that cannot be parsed is renamed, not
+    /// overwritten.
     pub(crate) fn identity(&self) -> Result<Identity, EngineError> {
         let file = self.path.join(IDENTITY_FILE);
         match private_file::read(&file, MAX_IDENTITY_BYTES) {
@@ -147,7 +149,7 @@ impl DataFolder {
     }
 
     /// Removes the handshake file, unless it is another engine's: if the lock file was replaced, another engine may
-    /// have locked the new one.
+    /// have locked the new file.
     pub(crate) fn withdraw(&self) {
         let file = self.path.join(HANDSHAKE_FILE);
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -27,7 +27,8 @@ pub struct Engine {
     in_process_handshake: Handshake,
     /// Dropped to stop the engine.
     stop: Option<oneshot::Sender<()>>,
-    ended: Option<oneshot::Receiver<()>>,
+    /// Closed when the thread has ended.
+    end: Option<oneshot::Receiver<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -38,7 +39,7 @@ impl Engine {
         Self::start_with_driver(options).await.map(|(engine, _)| engine)
     }
 
-    /// [`Engine::start`], which also returns the driver of the engine.
+    /// Starts an engine like [`Engine::start`], and also returns its driver.
     pub(in crate::engine) async fn start_with_driver(
         options: EngineOptions,
     ) -> Result<(Self, Arc<Driver>), EngineError> {
@@ -80,14 +81,13 @@ impl Engine {
         };
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
-        let (end, ended) = oneshot::channel();
-        let thread = spawn(startup, ready, stopped, end)?;
+        let (ended, end) = oneshot::channel();
+        let thread = spawn(startup, ready, stopped, ended)?;
         let driver = match is_ready.await {
             Ok(outcome) => outcome?,
             Err(_) => return Err(EngineError::system("starting the engine", io::Error::other("its thread has ended"))),
         };
-        let engine =
-            Self { handshake, in_process_handshake, stop: Some(stop), ended: Some(ended), thread: Some(thread) };
+        let engine = Self { handshake, in_process_handshake, stop: Some(stop), end: Some(end), thread: Some(thread) };
         Ok((engine, driver))
     }
 
@@ -105,10 +105,10 @@ impl Engine {
     /// Waits until the engine has ended without a call of [`stop`](Self::stop), which happens only if it can no longer
     /// serve. Cancel safe.
     pub async fn ended(&mut self) {
-        if let Some(ended) = &mut self.ended {
+        if let Some(end) = &mut self.end {
             // An error means that the thread has panicked, so the engine has ended too.
-            let _ = ended.await;
-            self.ended = None;
+            let _ = end.await;
+            self.end = None;
         }
     }
 
@@ -131,7 +131,7 @@ fn spawn(
     startup: Startup,
     ready: oneshot::Sender<Result<Arc<Driver>, EngineError>>,
     stopped: oneshot::Receiver<()>,
-    end: oneshot::Sender<()>,
+    ended: oneshot::Sender<()>,
 ) -> Result<thread::JoinHandle<()>, EngineError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -142,7 +142,7 @@ fn spawn(
         // Aborts calls that have not ended.
         drop(runtime);
         // The receiver is gone if the handle was dropped.
-        let _ = end.send(());
+        let _ = ended.send(());
     };
     thread::Builder::new()
         .name("hatchet-engine".to_owned())

@@ -7,7 +7,7 @@
 //! lock the folder -> read key and tenant -> bind the port -> load the state -> announce -> serve
 //! ```
 //!
-//! The operating system holds the lock, so the lock ends with the process, also after a crash. At most one process
+//! The operating system holds the lock, so the lock ends with the process, even after a crash. At most one process
 //! therefore has an engine in a folder, and other processes find that engine by its handshake file.
 //!
 //! | file | contents |

@@ -88,7 +88,7 @@ fn start(startup: Startup) -> Result<Started, EngineError> {
     Ok(Started { listeners, service: Service { driver, tokens, host_names, serves_rest }, resources })
 }
 
-/// The state from the folder, with the store that persists its changes; a new state without a store if there is none.
+/// Loads the state from the folder, with the store that persists its changes. Without a store, creates a new state.
 fn load(
     options: &EngineOptions,
     folder: Option<&DataFolder>,
@@ -128,7 +128,7 @@ impl Started {
                 driver.close_streams();
                 drop(stop_serving);
                 tokio::select! {
-                    ended = tokio::time::timeout(STOP_TIMEOUT, serving) => if ended.is_err() {
+                    result = tokio::time::timeout(STOP_TIMEOUT, serving) => if result.is_err() {
                         tracing::debug!("calls in progress were aborted {} after the stop", readable_duration(STOP_TIMEOUT));
                     },
                     () = &mut persisting => persisting_ended = true,

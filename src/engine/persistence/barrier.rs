@@ -35,7 +35,7 @@ const FAILURE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) struct CommitBarrier {
     /// The batch that contains the latest change.
     pending: AtomicU64,
-    /// The latest batch that was written; all earlier ones are written too.
+    /// The latest batch that was written; all earlier batches are written too.
     committed: AtomicU64,
     /// Notified after each attempt to write a batch.
     progress: Arc<Notify>,
@@ -46,7 +46,7 @@ pub(crate) struct CommitBarrier {
 #[derive(Debug, Clone)]
 struct Failure {
     since: Instant,
-    why: Arc<str>,
+    reason: Arc<str>,
 }
 
 /// The reason why a call that adds data is refused.
@@ -88,14 +88,14 @@ impl fmt::Display for AddError {
 /// The response of a call is withheld, because the state that it reports may be lost.
 #[derive(Debug, Clone)]
 pub(crate) struct NotDurable {
-    why: Arc<str>,
+    reason: Arc<str>,
     /// Whether the call was executed, so that it may still take effect.
     is_executed: bool,
 }
 
 impl fmt::Display for NotDurable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the embedded engine cannot store changes at the moment: {}", self.why)?;
+        write!(f, "the embedded engine cannot store changes at the moment: {}", self.reason)?;
         f.write_str(if self.is_executed { ". This call may take effect later" } else { ". This call was not executed" })
     }
 }
@@ -157,7 +157,7 @@ impl CommitBarrier {
     fn check_failure(&self, is_executed: bool) -> Result<(), NotDurable> {
         match &*self.failure() {
             Some(failure) if failure.since.elapsed() >= FAILURE_TIMEOUT => {
-                Err(NotDurable { why: failure.why.clone(), is_executed })
+                Err(NotDurable { reason: failure.reason.clone(), is_executed })
             }
             Some(_) | None => Ok(()),
         }
@@ -171,7 +171,7 @@ impl CommitBarrier {
 
 /// Methods for the writer.
 impl CommitBarrier {
-    /// Records that a batch, and with it all earlier ones, is written.
+    /// Records that a batch is written, and with it all earlier batches.
     pub(crate) fn commit(&self, batch: u64) {
         self.committed.store(batch, Ordering::Release);
         *self.failure() = None;
@@ -179,11 +179,11 @@ impl CommitBarrier {
     }
 
     /// Records that a batch could not be written. Returns whether the reason is new.
-    pub(crate) fn report_failure(&self, why: &str) -> bool {
+    pub(crate) fn report_failure(&self, reason: &str) -> bool {
         let mut failure = self.failure();
-        let is_new = failure.as_ref().is_none_or(|known| *known.why != *why);
+        let is_new = failure.as_ref().is_none_or(|known| *known.reason != *reason);
         let since = failure.as_ref().map_or_else(Instant::now, |known| known.since);
-        *failure = Some(Failure { since, why: why.into() });
+        *failure = Some(Failure { since, reason: reason.into() });
         drop(failure);
         self.progress.notify_waiters();
         is_new

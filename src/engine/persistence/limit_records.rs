@@ -44,9 +44,12 @@ pub(crate) struct RateDemandRecord {
     /// The number of its window in the protocol.
     #[prost(uint32, tag = "4")]
     pub(crate) window: u32,
+    /// Whether the key was computed.
+    #[prost(bool, tag = "5")]
+    pub(crate) is_dynamic: bool,
 }
 
-/// A label that a run desires of its workers.
+/// A worker label that a run requires or prefers.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct DesiredLabelRecord {
     #[prost(string, tag = "1")]
@@ -64,7 +67,7 @@ pub(crate) struct DesiredLabelRecord {
     pub(crate) weight: i32,
 }
 
-/// A rate limit.
+/// A rate limit with the remaining units of its window.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct RateLimitRecord {
     #[prost(int64, tag = "1")]
@@ -80,4 +83,7 @@ pub(crate) struct RateLimitRecord {
     pub(crate) next_refill: u64,
     #[prost(uint64, optional, tag = "6")]
     pub(crate) paused_until: Option<u64>,
+    /// Whether only rules with a computed key have declared the key.
+    #[prost(bool, tag = "7")]
+    pub(crate) is_dynamic: bool,
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `tracked` | collections that track their changes |
 //! | `records` | the stored form of each kind of value |
-//! | `limit_records`, `trigger_records` | those of limits, and of triggers |
+//! | `limit_records`, `trigger_records` | the stored form of limits, and of triggers |
 //! | `row` | rows and batches of row changes |
 //! | `barrier` | the commit barrier, which withholds responses until a batch is written |
 //! | `writer` | writing a batch, with retries |

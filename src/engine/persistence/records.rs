@@ -158,8 +158,8 @@ pub(crate) enum StageRecord {
     Cancelled = 7,
     /// Cancelled by the schedule timeout.
     ScheduleTimedOut = 8,
-    /// Waits for admission by a limit.
-    Held = 40,
+    /// Waits for the admission to a concurrency group.
+    Unadmitted = 40,
 }
 
 /// A task of a run.
@@ -186,7 +186,7 @@ pub(crate) struct TaskRecord {
     pub(crate) started: Option<u64>,
     #[prost(uint64, optional, tag = "10")]
     pub(crate) finished: Option<u64>,
-    /// End of the schedule timeout, of the back-off or of the execution timeout.
+    /// End of the schedule timeout, of the backoff or of the execution timeout.
     #[prost(uint64, tag = "11")]
     pub(crate) until: u64,
     /// The second part of its position in the queue.
@@ -341,7 +341,7 @@ pub(crate) struct WorkerRecord {
 }
 
 /// A label of a worker: a text or a number.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Eq, Hash, Message)]
 pub(crate) struct Label {
     #[prost(string, optional, tag = "1")]
     pub(crate) text: Option<String>,

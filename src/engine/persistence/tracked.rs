@@ -128,7 +128,7 @@ impl<M: Map> Tracked<M> {
         self.changes = Some(Changes { changed: HashSet::new(), deleted: Vec::new() });
     }
 
-    /// A value to change; marks it as changed.
+    /// Returns a value to change, and marks it as changed.
     pub(crate) fn get_mut(&mut self, key: &M::Key) -> Option<&mut M::Value> {
         let value = self.map.change(key)?;
         if let Some(changes) = &mut self.changes
@@ -139,8 +139,8 @@ impl<M: Map> Tracked<M> {
         Some(value)
     }
 
-    /// A value, to change fields that are not stored: timers, streams, slots in use and other values that a restart
-    /// recomputes.
+    /// Returns a value, to change fields that are not stored: timers, streams, slots in use and other values that a
+    /// restart recomputes.
     pub(crate) fn get_mut_untracked(&mut self, key: &M::Key) -> Option<&mut M::Value> {
         self.map.change(key)
     }

@@ -1,41 +1,51 @@
 //! Crons: runs that a cron expression starts.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{iter::successors, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     http::StatusCode,
     routing::{get, post},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
     ApiError,
     request::{
-        Body, body, check_tenant,
-        page::Page,
-        parse_id,
+        Body, PathParam, body,
+        page::{Order, OrderField, Page},
+        query,
         template::{TemplateBody, TemplateFilter},
     },
-    response::{JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata, template::with_template},
+    response::{
+        JsonResponse,
+        json_object::JsonObject,
+        list::ListResponse,
+        resource_metadata, rfc3339,
+        template::{triggered_run, with_template},
+    },
 };
 use crate::engine::{
     cron::CronRule,
     driver::Driver,
-    state::{Capacity, Cron, CronError, State},
+    state::{Capacity, Cron, CronError, State, Timestamp},
 };
+
+/// Number of times of an expression in a response.
+const PREVIEWED_TIMES: usize = 3;
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/tenants/{tenant}/workflows/crons", get(list))
         .route(
-            "/api/v1/tenants/{tenant}/workflows/crons/{id}",
+            "/api/v1/tenants/{tenant}/workflows/crons/{cron}",
             get(get_cron).patch(update).delete(delete).post(trigger),
         )
         .route("/api/v1/tenants/{tenant}/workflows/{workflow}/crons", post(create))
+        .route("/api/v1/tenants/{tenant}/embedded-cron-times", get(times))
 }
 
 #[derive(Deserialize)]
@@ -49,10 +59,9 @@ struct NewCron {
 
 async fn create(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, workflow)): Path<(String, String)>,
+    PathParam(workflow): PathParam<String>,
     new: Body<NewCron>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
     let NewCron { cron_name, cron_expression, template } = body(new)?;
     if cron_name.is_empty() {
         return Err(ApiError::bad_request("cron name is required"));
@@ -72,13 +81,9 @@ async fn create(
         .await?
 }
 
-async fn list(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<ListResponse, ApiError> {
-    check_tenant(&driver, &tenant)?;
+async fn list(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> Result<ListResponse, ApiError> {
     let (mut filter, mut name) = (TemplateFilter::default(), None);
+    let order = Order::parse(query.as_deref(), [OrderField::CreatedAt, OrderField::Name])?;
     let page = Page::default().parse(query.as_deref(), |key, value| {
         if key != "cronName" {
             return filter.parse(key, value);
@@ -92,7 +97,13 @@ async fn list(
                 filter.matches(state, &cron.template) && name.as_ref().is_none_or(|name| *name == cron.name)
             };
             let mut crons: Vec<(Uuid, &Cron)> = state.crons().filter(|(_, cron)| matches(cron)).collect();
-            crons.sort_by_key(|(_, cron)| Reverse(cron.created));
+            // As in a real engine, the name is that of the workflow.
+            let is_by_name = order.field == OrderField::Name;
+            let compare = |a: &Cron, b: &Cron| match is_by_name {
+                true => a.template.workflow.cmp(&b.template.workflow),
+                false => a.created.cmp(&b.created),
+            };
+            crons.sort_by(|(a_id, a), (b_id, b)| order.apply(compare(a, b)).then(a_id.cmp(b_id)));
             crons.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
         .await?;
@@ -104,10 +115,8 @@ async fn list(
 
 async fn get_cron(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "cron")?;
     driver.with(|state, _| respond(&driver, state, id)).await?
 }
 
@@ -118,11 +127,9 @@ struct CronUpdate {
 
 async fn update(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
     update: Body<CronUpdate>,
 ) -> Result<StatusCode, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "cron")?;
     let update = body(update)?;
     driver
         .with(|state, now| {
@@ -137,10 +144,8 @@ async fn update(
 
 async fn delete(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "cron")?;
     match driver.with(|state, _| state.remove_cron(id)).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found()),
@@ -148,21 +153,39 @@ async fn delete(
 }
 
 /// Triggers the run of a cron immediately.
-async fn trigger(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
-) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "cron")?;
-    let run = driver
+async fn trigger(AxumState(driver): AxumState<Arc<Driver>>, PathParam(id): PathParam<Uuid>) -> JsonResponse {
+    driver
         .add(Capacity::Runs, |state, now| match state.cron(id) {
             None => Err(ApiError::not_found()),
-            Some(_) => state.trigger_cron(id, now).ok_or_else(|| {
-                ApiError::bad_request("the run was refused: its idempotency key is claimed or cannot be computed")
-            }),
+            Some(_) => triggered_run(state.trigger_cron(id, now)),
         })
-        .await??;
-    Ok(Json(json!({ "externalId": run.to_string() })))
+        .await?
+}
+
+/// The time of the next run of each cron in the query, by its id, and the next times of the expression in the query. The
+/// dashboard shows them. This route is not part of Hatchet's API.
+async fn times(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> JsonResponse {
+    let (mut ids, mut rule) = (Vec::<Uuid>::new(), None);
+    for (key, value) in query::pairs(query.as_deref()) {
+        match key.as_str() {
+            "cron" => ids.push(query::parse(&key, &value)?),
+            "expression" => rule = Some(CronRule::parse(&value).map_err(ApiError::bad_request)?),
+            other => return Err(query::unknown(other)),
+        }
+    }
+    let next: Map<String, Value> = driver
+        .with(|state, _| {
+            let next = |id: &Uuid| Some((id.to_string(), rfc3339(state.cron(*id)?.next()?).into()));
+            ids.iter().filter_map(next).collect()
+        })
+        .await?;
+    let mut response = json!({ "next": next });
+    if let Some(rule) = rule {
+        let first = rule.next_after(driver.now().wall.0);
+        let times = successors(first, |previous| rule.next_after(*previous)).take(PREVIEWED_TIMES);
+        response["times"] = times.map(|time| rfc3339(Timestamp(time))).collect();
+    }
+    Ok(Json(response))
 }
 
 fn respond(driver: &Driver, state: &State, id: Uuid) -> Result<JsonObject, ApiError> {

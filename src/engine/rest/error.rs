@@ -32,12 +32,24 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    pub(super) fn body_too_large() -> Self {
+        let message =
+            "the request is larger than a message of this engine may be: send less data, such as a reference to it";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
     pub(crate) fn invalid_token() -> Self {
         Self::new(StatusCode::FORBIDDEN, "invalid auth token: send `authorization: bearer <token>`")
     }
 
     pub(crate) fn wrong_host() -> Self {
         let message = "the Host header names no address of this engine: use localhost or its IP address";
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    pub(crate) fn foreign_origin() -> Self {
+        let message = "a web page of another origin may not change data: use the dashboard at this engine's own address, \
+                       or a client that is no browser";
         Self::new(StatusCode::FORBIDDEN, message)
     }
 

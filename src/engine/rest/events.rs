@@ -4,18 +4,19 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
-    routing::get,
+    extract::{RawQuery, State as AxumState},
+    routing::{get, post},
 };
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
     ApiError,
     request::{
-        check_tenant,
+        Body, PathParam, body, object_text,
         page::{LastPage, Page},
-        parse_id, query,
+        query,
     },
     response::{
         JsonResponse,
@@ -28,7 +29,10 @@ use crate::{
     engine::{
         driver::Driver,
         state::{Event, Origin, Run, State, Timestamp, metadata::PairFilter},
-        validate::filter::{parse_metadata_pair, parse_status},
+        validate::{
+            event::validate_event_parts,
+            filter::{parse_metadata_pair, parse_status},
+        },
     },
     hatchet::wire::{RunId, RunStatus},
 };
@@ -37,8 +41,34 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/stable/tenants/{tenant}/events", get(list))
         .route("/api/v1/stable/tenants/{tenant}/events/keys", get(list_keys))
-        .route("/api/v1/stable/tenants/{tenant}/events/{id}", get(get_event))
-        .route("/api/v1/events/{id}/data", get(get_data))
+        .route("/api/v1/stable/tenants/{tenant}/events/{event}", get(get_event))
+        .route("/api/v1/events/{event}/data", get(get_data))
+        .route("/api/v1/tenants/{tenant}/events", post(push))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewEvent {
+    key: String,
+    data: Value,
+    additional_metadata: Option<Value>,
+    priority: Option<i32>,
+    scope: Option<String>,
+}
+
+/// Pushes an event. The route is part of Hatchet's published API; a real engine refuses all of its calls and leaves
+/// events to gRPC, which a web page cannot speak.
+async fn push(AxumState(driver): AxumState<Arc<Driver>>, new: Body<NewEvent>) -> Result<JsonObject, ApiError> {
+    let NewEvent { key, data, additional_metadata, priority, scope } = body(new)?;
+    if key.is_empty() {
+        return Err(ApiError::bad_request("event key is required"));
+    }
+    let payload = object_text("data", Some(data))?.unwrap_or_default();
+    let metadata = object_text("additionalMetadata", additional_metadata)?;
+    let event = validate_event_parts(&key, &payload, metadata.as_deref(), priority, scope, driver.max_message)?;
+    let pushed = driver.push_events(vec![event]).await?;
+    let (id, _) = pushed.into_iter().next().ok_or_else(ApiError::not_found)?;
+    read(&driver, id).await
 }
 
 /// A filter of events. Absent criteria match all. An event matches the metadata if it has every pair.
@@ -73,8 +103,8 @@ impl Filter {
     fn matches(&self, state: &State, id: Uuid, event: &Event) -> bool {
         let mut runs = event.runs.iter().filter_map(|id| state.run(*id)).map(|(_, run)| run);
         (self.keys.is_empty() || self.keys.iter().any(|key| **key == *event.key))
-            && self.since.is_none_or(|at| event.at >= at)
-            && self.until.is_none_or(|at| event.at <= at)
+            && self.since.is_none_or(|since| event.at >= since)
+            && self.until.is_none_or(|until| event.at <= until)
             && (self.ids.is_empty() || self.ids.contains(&id))
             && self.metadata.matches_all(&event.metadata)
             && (self.scopes.is_empty() || event.scope.as_ref().is_some_and(|scope| self.scopes.contains(scope)))
@@ -86,12 +116,7 @@ impl Filter {
     }
 }
 
-async fn list(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<ListResponse, ApiError> {
-    check_tenant(&driver, &tenant)?;
+async fn list(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> Result<ListResponse, ApiError> {
     let mut filter = Filter::default();
     let page = Page::default()
         .last_page(LastPage::ItselfUnlessFull)
@@ -109,8 +134,7 @@ async fn list(
 }
 
 /// The keys of the retained events, sorted.
-async fn list_keys(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path<String>) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn list_keys(AxumState(driver): AxumState<Arc<Driver>>) -> JsonResponse {
     let keys: BTreeSet<Arc<str>> =
         driver.with(|state, _| state.events().map(|(_, event)| event.key.clone()).collect()).await?;
     Ok(Json(json!({ "rows": keys.iter().map(|key| &**key).collect::<Vec<_>>() })))
@@ -118,21 +142,25 @@ async fn list_keys(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path
 
 async fn get_event(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id: Uuid = parse_id(&id, "event")?;
+    read(&driver, id).await
+}
+
+async fn read(driver: &Driver, id: Uuid) -> Result<JsonObject, ApiError> {
     driver
         .with(|state, _| {
             let event = state.event(id).ok_or_else(ApiError::not_found)?;
-            Ok(object(&driver, state, id, event))
+            Ok(object(driver, state, id, event))
         })
         .await?
 }
 
 /// The payload of an event as a text.
-async fn get_data(AxumState(driver): AxumState<Arc<Driver>>, Path(id): Path<String>) -> Result<JsonObject, ApiError> {
-    let id: Uuid = parse_id(&id, "event")?;
+async fn get_data(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    PathParam(id): PathParam<Uuid>,
+) -> Result<JsonObject, ApiError> {
     driver
         .with(|state, _| {
             let event = state.event(id).ok_or_else(ApiError::not_found)?;
@@ -172,7 +200,7 @@ fn run_counts(state: &State, event: &Event) -> Map<String, Value> {
             RunStatus::Cancelled => "cancelled",
             RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_) => "running",
         };
-        counts.iter_mut().filter(|(of, _)| *of == name).for_each(|(_, count)| *count += 1);
+        counts.iter_mut().filter(|(counted, _)| *counted == name).for_each(|(_, count)| *count += 1);
     }
     counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
 }

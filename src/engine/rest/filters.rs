@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     routing::{get, post},
 };
 use serde::Deserialize;
@@ -14,9 +14,9 @@ use uuid::Uuid;
 use super::{
     ApiError,
     request::{
-        Body, body, check_tenant, object_text,
+        Body, PathParam, body, object_text,
         page::{LastPage, Page},
-        parse_id, query,
+        query,
     },
     response::{
         JsonResponse,
@@ -27,8 +27,8 @@ use super::{
 };
 use crate::engine::{
     driver::Driver,
-    state::{Capacity, EventFilter, FilterError, FilterRule, State, predicate::Predicate},
-    validate::event_filter::{FilterFields, validate_filter},
+    state::{Capacity, EventFilter, FilterError, FilterRule, State},
+    validate::event_filter::{FilterFields, validate_expression, validate_filter},
 };
 
 /// Number of rows of a list of filters if the query has no limit: the largest page.
@@ -37,7 +37,7 @@ const DEFAULT_LIMIT: usize = 1000;
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/stable/tenants/{tenant}/filters", get(list).post(create))
-        .route("/api/v1/stable/tenants/{tenant}/filters/{id}", get(get_filter).patch(update).delete(delete))
+        .route("/api/v1/stable/tenants/{tenant}/filters/{filter}", get(get_filter).patch(update).delete(delete))
         .route("/api/v1/stable/tenants/{tenant}/cel/debug", post(debug))
 }
 
@@ -50,12 +50,7 @@ struct NewFilter {
     payload: Option<Value>,
 }
 
-async fn create(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    new: Body<NewFilter>,
-) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
+async fn create(AxumState(driver): AxumState<Arc<Driver>>, new: Body<NewFilter>) -> Result<JsonObject, ApiError> {
     let NewFilter { workflow_id, scope, expression, payload } = body(new)?;
     let payload = object_text("payload", payload)?;
     let fields = FilterFields { scope: &scope, expression: &expression, payload: payload.as_deref() };
@@ -68,12 +63,7 @@ async fn create(
         .await?
 }
 
-async fn list(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<ListResponse, ApiError> {
-    check_tenant(&driver, &tenant)?;
+async fn list(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> Result<ListResponse, ApiError> {
     let (mut workflows, mut scopes) = (Vec::<Uuid>::new(), Vec::<String>::new());
     let page =
         Page::with_limit(DEFAULT_LIMIT).last_page(LastPage::NextFromZero).parse(query.as_deref(), |key, value| {
@@ -99,10 +89,8 @@ async fn list(
 
 async fn get_filter(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "filter")?;
     driver.with(|state, _| respond(&driver, state, id)).await?
 }
 
@@ -115,11 +103,9 @@ struct FilterUpdate {
 
 async fn update(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
     update: Body<FilterUpdate>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "filter")?;
     let update = body(update)?;
     let payload = object_text("payload", update.payload)?;
     driver
@@ -138,10 +124,8 @@ async fn update(
 
 async fn delete(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "filter")?;
     let removed = driver.with(|state, _| state.remove_filter(id)).await?;
     removed.map(|filter| object(&driver, id, &filter)).ok_or_else(ApiError::not_found)
 }
@@ -177,12 +161,7 @@ struct Evaluation {
 }
 
 /// Evaluates an expression with the variables of a filter, except those of an event.
-async fn debug(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    evaluation: Body<Evaluation>,
-) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn debug(evaluation: Body<Evaluation>) -> JsonResponse {
     let evaluation = body(evaluation)?;
     let object = |field: &str, value: Option<Value>| match object_text(field, value.clone())? {
         Some(_) => Ok(value.unwrap_or_default()),
@@ -192,14 +171,11 @@ async fn debug(
     let metadata = object("additionalMetadata", evaluation.additional_metadata)?;
     let payload = object("filterPayload", evaluation.filter_payload)?;
     let variables = [("input", &input), ("additional_metadata", &metadata), ("payload", &payload)];
-    let result = match evaluation.expression.trim() {
-        "" => Err("failed to compile expression: it is empty".to_owned()),
-        text => Predicate::compile(text).map_err(|reason| format!("failed to compile expression: {reason}")).and_then(
-            |predicate| {
-                let result = predicate.holds(&variables);
-                result.map_err(|reason| format!("failed to evaluate expression: {reason}"))
-            },
-        ),
+    let result = match validate_expression(&evaluation.expression) {
+        Err(reason) => Err(format!("failed to compile expression: {reason}")),
+        Ok(predicate) => {
+            predicate.holds(&variables).map_err(|reason| format!("failed to evaluate expression: {reason}"))
+        }
     };
     Ok(Json(match result {
         Ok(output) => json!({ "status": "SUCCESS", "output": output }),
@@ -213,7 +189,8 @@ impl From<FilterError> for ApiError {
             FilterError::UnknownWorkflow => Self::bad_request("invalid workflowId: there is no such workflow"),
             FilterError::UnknownFilter => Self::not_found(),
             FilterError::Duplicate => {
-                Self::bad_request("invalid expression: the workflow has a filter with this scope and expression")
+                let rule = "the workflow has a filter with this scope, expression and payload";
+                Self::bad_request(format!("invalid expression: {rule}"))
             }
         }
     }

@@ -7,13 +7,13 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     routing::get,
 };
 use serde_json::{Map, Value, json};
 
 use super::{
-    request::{check_tenant, query},
+    request::query,
     response::{JsonResponse, rfc3339},
 };
 use crate::{
@@ -32,12 +32,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/tenants/{tenant}/task-stats", get(task_stats))
 }
 
-async fn tasks_by_status(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn tasks_by_status(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> JsonResponse {
     let mut filter = RunFilter::default();
     query::pairs(query.as_deref()).try_for_each(|(key, value)| query::run_filter(&mut filter, &key, &value))?;
     let counts: HashMap<RunStatus, usize> = driver
@@ -64,8 +59,7 @@ async fn tasks_by_status(
 }
 
 /// Numbers of queued tasks by action, which names the queue as in a real engine.
-async fn queued_by_queue(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path<String>) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn queued_by_queue(AxumState(driver): AxumState<Arc<Driver>>) -> JsonResponse {
     let mut queues: BTreeMap<Arc<str>, u64> = BTreeMap::new();
     driver
         .with(|state, _| {
@@ -78,8 +72,7 @@ async fn queued_by_queue(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant)
 }
 
 /// Queued and running tasks by the task's name: their number, the creation of the oldest, and the queues.
-async fn task_stats(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path<String>) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn task_stats(AxumState(driver): AxumState<Arc<Driver>>) -> JsonResponse {
     let mut stats: BTreeMap<(Arc<str>, &str), Stats> = BTreeMap::new();
     driver
         .with(|state, _| {
@@ -87,7 +80,8 @@ async fn task_stats(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Pat
                 let kind = match open.task.phase {
                     Phase::Queued(_) => "queued",
                     Phase::Running(_) => "running",
-                    _ => continue,
+                    Phase::Waiting(_) | Phase::Unadmitted | Phase::BackOff => continue,
+                    Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => continue,
                 };
                 let stats = stats.entry((open.spec.definition.name.clone(), kind)).or_default();
                 stats.total += 1;
@@ -100,11 +94,11 @@ async fn task_stats(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Pat
         .await?;
     let mut shown = Map::new();
     for ((name, kind), stats) in stats {
-        let mut of_kind = json!({ "total": stats.total, "oldest": stats.oldest.map(rfc3339) });
+        let mut entry = json!({ "total": stats.total, "oldest": stats.oldest.map(rfc3339) });
         if kind == "queued" {
-            of_kind["queues"] = json!(stats.queues);
+            entry["queues"] = json!(stats.queues);
         }
-        shown.entry(name.to_string()).or_insert_with(|| json!({}))[kind] = of_kind;
+        shown.entry(name.to_string()).or_insert_with(|| json!({}))[kind] = entry;
     }
     Ok(Json(Value::Object(shown)))
 }
@@ -118,8 +112,7 @@ struct Stats {
 }
 
 /// Monotonic counters, from which the dashboard computes rates. This route is not part of Hatchet's API.
-async fn totals(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path<String>) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
-    let (at, [made, assigned, ended]) = driver.with(|state, now| (now, state.totals())).await?;
-    Ok(Json(json!({ "atMillis": at.display.0, "runsMade": made, "tasksAssigned": assigned, "runsEnded": ended })))
+async fn totals(AxumState(driver): AxumState<Arc<Driver>>) -> JsonResponse {
+    let (now, [made, assigned, ended]) = driver.with(|state, now| (now, state.totals())).await?;
+    Ok(Json(json!({ "atMillis": now.display.0, "runsMade": made, "tasksAssigned": assigned, "runsEnded": ended })))
 }

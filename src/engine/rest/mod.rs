@@ -5,7 +5,7 @@
 //!
 //! | resource | file |
 //! |---|---|
-//! | workflow runs | `runs` |
+//! | workflow runs, their stream chunks | `runs` |
 //! | tasks and their logs, cancelling and replaying | `tasks` |
 //! | the history of tasks | `task_events` |
 //! | numbers of tasks and runs | `metrics` |
@@ -19,8 +19,9 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
 
+use self::request::check_tenant;
 use super::driver::Driver;
 
 mod crons;
@@ -53,5 +54,8 @@ pub(super) fn routes(driver: Arc<Driver>) -> Router {
         .merge(crons::routes())
         .merge(events::routes())
         .merge(filters::routes())
+        .route_layer(from_fn_with_state(driver.clone(), check_tenant))
+        // The same limit as that of a gRPC message.
+        .layer(DefaultBodyLimit::max(driver.max_message))
         .with_state(driver)
 }

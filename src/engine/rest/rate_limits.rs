@@ -4,14 +4,14 @@ use std::{cmp::Ordering, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     routing::get,
 };
 use serde_json::json;
 
 use super::{
     ApiError,
-    request::{check_tenant, page::Page, query},
+    request::{page::Page, query},
     response::{json_object::JsonObject, list::ListResponse, rfc3339},
 };
 use crate::engine::{
@@ -46,7 +46,10 @@ impl Order {
             ("orderByField", "limitvalue") => self.field = Field::Limit,
             ("orderByDirection", "asc") => self.is_descending = false,
             ("orderByDirection", "desc") => self.is_descending = true,
-            _ => return Err(ApiError::bad_request(format!("invalid {key} `{value}`"))),
+            ("orderByField", _) => {
+                return Err(ApiError::bad_request(format!("invalid {key} {value:?}: use key, value or limitValue")));
+            }
+            _ => return Err(ApiError::bad_request(format!("invalid {key} {value:?}: use asc or desc"))),
         }
         Ok(())
     }
@@ -63,12 +66,7 @@ impl Order {
     }
 }
 
-async fn list(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<ListResponse, ApiError> {
-    check_tenant(&driver, &tenant)?;
+async fn list(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> Result<ListResponse, ApiError> {
     let (mut order, mut search) = (Order::default(), String::new());
     for (key, value) in query::pairs(query.as_deref()).filter(|(key, _)| key.starts_with("orderBy")) {
         order.parse(&key, &value)?;

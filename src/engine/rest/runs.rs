@@ -1,10 +1,12 @@
-//! Workflow runs: details, status, triggers and lists.
+//! Workflow runs: details, status, stream chunks, triggers and lists.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
+    http::StatusCode,
+    response::Response,
     routing::{get, post},
 };
 use serde::Deserialize;
@@ -13,12 +15,13 @@ use serde_json::{Value, json};
 use super::{
     ApiError,
     request::{
-        Body, body, check_tenant, object_text,
+        Body, PathParam, body, object_text,
         page::{LastPage, Page},
-        parse_id, query,
+        query,
     },
     response::{
         JsonResponse,
+        chunk_stream::chunk_stream,
         json_object::JsonObject,
         list::ListResponse,
         resource_metadata, rfc3339,
@@ -28,7 +31,7 @@ use super::{
 };
 use crate::{
     engine::{
-        driver::Driver,
+        driver::{Driver, EventFilter},
         state::{Capacity, HistoryEventKind, RunFilter, State, Task, Triggered},
         validate::{
             definition::workflow_config, filter::parse_status, template::validate_template, trigger::validate_item,
@@ -39,22 +42,24 @@ use crate::{
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
-        .route("/api/v1/stable/workflow-runs/{run}", get(get_run))
-        .route("/api/v1/stable/workflow-runs/{run}/status", get(get_status))
-        .route("/api/v1/stable/workflow-runs/{run}/task-timings", get(get_timings))
+        .route("/api/v1/stable/workflow-runs/{workflow_run}", get(get_run))
+        .route("/api/v1/stable/workflow-runs/{workflow_run}/status", get(get_status))
+        .route("/api/v1/stable/workflow-runs/{workflow_run}/task-timings", get(get_timings))
+        .route("/api/v1/tenants/{tenant}/embedded-stream/{workflow_run}", get(stream_chunks))
         .route("/api/v1/stable/tenants/{tenant}/workflow-runs/display-names", get(list_names))
         .route("/api/v1/stable/tenants/{tenant}/workflow-runs", get(list_runs))
         .route("/api/v1/stable/tenants/{tenant}/workflow-runs/trigger", post(trigger_run))
         .route("/api/v1/stable/tenants/{tenant}/workflow-runs/external-ids", get(list_ids))
 }
 
-async fn get_run(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<String>) -> Result<JsonObject, ApiError> {
-    let id: RunId = parse_id(&run, "workflow run")?;
+async fn get_run(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    PathParam(id): PathParam<RunId>,
+) -> Result<JsonObject, ApiError> {
     driver.with(|state, _| details(&driver, state, id).ok_or_else(ApiError::not_found)).await?
 }
 
-async fn get_status(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<String>) -> JsonResponse {
-    let id: RunId = parse_id(&run, "workflow run")?;
+async fn get_status(AxumState(driver): AxumState<Arc<Driver>>, PathParam(id): PathParam<RunId>) -> JsonResponse {
     driver
         .with(|state, _| {
             let (_, run) = state.run(id).ok_or_else(ApiError::not_found)?;
@@ -63,9 +68,17 @@ async fn get_status(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<S
         .await?
 }
 
+/// The stream chunks of a run, or of the run of a task, until it has finished. This route is not part of Hatchet's API.
+async fn stream_chunks(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    PathParam(id): PathParam<RunId>,
+) -> Result<Response, ApiError> {
+    let events = driver.subscribe_events(EventFilter::Run(id)).ok_or_else(ApiError::not_found)?;
+    Ok(chunk_stream(events))
+}
+
 /// The times of the tasks of a run. As in a real engine, child runs are not part of the list.
-async fn get_timings(AxumState(driver): AxumState<Arc<Driver>>, Path(run): Path<String>) -> JsonResponse {
-    let id: RunId = parse_id(&run, "workflow run")?;
+async fn get_timings(AxumState(driver): AxumState<Arc<Driver>>, PathParam(id): PathParam<RunId>) -> JsonResponse {
     driver
         .with(|state, _| {
             let (run_id, run) = state.run(id).ok_or_else(ApiError::not_found)?;
@@ -92,23 +105,18 @@ fn timing(driver: &Driver, state: &State, run_id: RunId, id: RunId) -> Option<Va
         "tenantId": driver.tenant.to_string(),
         "workflowRunId": run_id.to_string(),
     });
-    for (name, at) in
+    for (name, time) in
         [("queuedAt", queued.map(|(_, event)| event.at)), ("startedAt", task.started), ("finishedAt", task.finished)]
     {
-        if let Some(at) = at {
-            row[name] = rfc3339(at).into();
+        if let Some(time) = time {
+            row[name] = rfc3339(time).into();
         }
     }
     Some(row)
 }
 
 /// The display names of runs by their ids. Unknown ids are left out.
-async fn list_names(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn list_names(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> JsonResponse {
     let mut ids = Vec::<RunId>::new();
     for (key, value) in query::pairs(query.as_deref()) {
         match key.as_str() {
@@ -142,10 +150,8 @@ struct TriggerBody {
 
 async fn trigger_run(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
     request: Body<TriggerBody>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
     let request = body(request)?;
     let input = object_text("input", request.input)?.unwrap_or_default();
     let metadata = object_text("additionalMetadata", request.additional_metadata)?;
@@ -158,18 +164,14 @@ async fn trigger_run(
             [Triggered::New(id) | Triggered::Existing(id)] => {
                 details(&driver, state, id).ok_or_else(ApiError::not_found)
             }
-            _ => Err(ApiError::bad_request("idempotency key collision")),
+            [Triggered::Collision { .. }] => Err(ApiError::bad_request("idempotency key collision")),
+            [] | [_, _, ..] => Err(ApiError::from_status(StatusCode::INTERNAL_SERVER_ERROR)),
         })
         .await?
 }
 
 /// The ids of all runs that match the filter, the oldest first.
-async fn list_ids(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn list_ids(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> JsonResponse {
     let query = ListQuery::parse(query.as_deref())?;
     if query.filter.all_pairs {
         // A real engine ignores the operator in this list.
@@ -188,7 +190,7 @@ fn details(driver: &Driver, state: &State, id: RunId) -> Option<JsonObject> {
     let tasks = run.tasks.iter().filter_map(|task| task_object(driver, state, *task, TaskView::InRun)).collect();
     let node = |task: &RunId| {
         let spec = state.spec(*task)?;
-        let step_id = |at: &usize| run.version.task(*at).map(|spec| spec.id.to_string());
+        let step_id = |index: &usize| run.version.task(*index).map(|spec| spec.id.to_string());
         let children: Vec<String> = spec.children.iter().filter_map(step_id).collect();
         Some(json!({
             "taskExternalId": task.to_string(), "stepId": spec.id.to_string(),
@@ -249,10 +251,8 @@ fn requires_all_pairs(operator: &str) -> Result<bool, ApiError> {
 
 async fn list_runs(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<ListResponse, ApiError> {
-    check_tenant(&driver, &tenant)?;
     let ListQuery { filter, page, include_payloads, only_tasks } = ListQuery::parse(query.as_deref())?;
     let ids: Vec<RunId> = driver
         .with(|state, _| {

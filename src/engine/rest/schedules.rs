@@ -1,10 +1,10 @@
 //! Scheduled runs: runs that start at a given time.
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     http::StatusCode,
     routing::{get, post},
 };
@@ -15,13 +15,17 @@ use uuid::Uuid;
 use super::{
     ApiError,
     request::{
-        Body, body, check_tenant,
-        page::Page,
-        parse_id, query,
+        Body, PathParam, body,
+        page::{Order, OrderField, Page},
+        query,
         template::{TemplateBody, TemplateFilter, TemplateFilterBody},
     },
     response::{
-        JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata, rfc3339, template::with_template,
+        JsonResponse,
+        json_object::JsonObject,
+        list::ListResponse,
+        resource_metadata, rfc3339,
+        template::{triggered_run, with_template},
     },
 };
 use crate::engine::{
@@ -32,10 +36,16 @@ use crate::engine::{
 /// The status of every schedule in a list. The runs that schedules have started are in the lists of runs instead.
 const STATUS: &str = "SCHEDULED";
 
+/// The creation time of a run that does not exist, as in a real engine: Go's zero time.
+const NO_RUN_CREATED: &str = "0001-01-01T00:00:00Z";
+
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/tenants/{tenant}/workflows/scheduled", get(list))
-        .route("/api/v1/tenants/{tenant}/workflows/scheduled/{id}", get(get_schedule).patch(update).delete(delete))
+        .route(
+            "/api/v1/tenants/{tenant}/workflows/scheduled/{scheduled_run}",
+            get(get_schedule).patch(update).delete(delete).post(trigger),
+        )
         .route("/api/v1/tenants/{tenant}/workflows/scheduled/bulk-delete", post(delete_many))
         .route("/api/v1/tenants/{tenant}/workflows/scheduled/bulk-update", post(update_many))
         .route("/api/v1/tenants/{tenant}/workflows/{workflow}/scheduled", post(create))
@@ -51,10 +61,9 @@ struct NewSchedule {
 
 async fn create(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, workflow)): Path<(String, String)>,
+    PathParam(workflow): PathParam<String>,
     new: Body<NewSchedule>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
     let NewSchedule { trigger_at, template } = body(new)?;
     let at = query::time("triggerAt", &trigger_at)?;
     let template = template.template(&driver, &workflow)?;
@@ -66,13 +75,9 @@ async fn create(
         .await?
 }
 
-async fn list(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<ListResponse, ApiError> {
-    check_tenant(&driver, &tenant)?;
+async fn list(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> Result<ListResponse, ApiError> {
     let (mut filter, mut statuses) = (TemplateFilter::default(), Vec::<String>::new());
+    let order = Order::parse(query.as_deref(), [OrderField::TriggerAt, OrderField::CreatedAt])?;
     let page = Page::default().parse(query.as_deref(), |key, value| {
         if key != "statuses" {
             return filter.parse(key, value);
@@ -85,7 +90,9 @@ async fn list(
         .with(|state, _| {
             let matches = |run: &ScheduledRun| includes_schedules && filter.matches(state, &run.template);
             let mut runs: Vec<(Uuid, &ScheduledRun)> = state.schedules().filter(|(_, run)| matches(run)).collect();
-            runs.sort_by_key(|(_, run)| Reverse(run.at));
+            let is_by_creation = order.field == OrderField::CreatedAt;
+            let key = |run: &ScheduledRun| if is_by_creation { run.created } else { run.at };
+            runs.sort_by(|(a_id, a), (b_id, b)| order.apply(key(a).cmp(&key(b))).then(a_id.cmp(b_id)));
             runs.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
         })
         .await?;
@@ -97,10 +104,8 @@ async fn list(
 
 async fn get_schedule(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "scheduled run")?;
     driver.with(|state, _| respond(&driver, state, id)).await?
 }
 
@@ -112,11 +117,9 @@ struct ScheduleUpdate {
 
 async fn update(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
     update: Body<ScheduleUpdate>,
 ) -> Result<JsonObject, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "scheduled run")?;
     let at = query::time("triggerAt", &body(update)?.trigger_at)?;
     driver
         .with(|state, _| {
@@ -130,14 +133,22 @@ async fn update(
 
 async fn delete(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, id)): Path<(String, String)>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, ApiError> {
-    check_tenant(&driver, &tenant)?;
-    let id = parse_id(&id, "scheduled run")?;
     match driver.with(|state, _| state.unschedule(id)).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found()),
     }
+}
+
+/// Triggers the run of a schedule immediately. As in a real engine, the schedule is deleted unless its run is refused.
+async fn trigger(AxumState(driver): AxumState<Arc<Driver>>, PathParam(id): PathParam<Uuid>) -> JsonResponse {
+    driver
+        .add(Capacity::Runs, |state, now| match state.scheduled(id) {
+            None => Err(ApiError::not_found()),
+            Some(_) => triggered_run(state.trigger_schedule(id, now)),
+        })
+        .await?
 }
 
 /// Selects schedules by their ids or by a filter.
@@ -148,12 +159,7 @@ struct Selection {
     filter: Option<TemplateFilterBody>,
 }
 
-async fn delete_many(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    selection: Body<Selection>,
-) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn delete_many(AxumState(driver): AxumState<Arc<Driver>>, selection: Body<Selection>) -> JsonResponse {
     let Selection { scheduled_workflow_run_ids, filter } = body(selection)?;
     let filter = filter.map(TemplateFilter::try_from).transpose()?;
     let ids = scheduled_workflow_run_ids.unwrap_or_default();
@@ -169,7 +175,7 @@ async fn delete_many(
                 }
                 None => ids,
             };
-            apply_to_each(ids, |id| state.unschedule(id))
+            apply_to_each(ids, "Failed to delete scheduled workflow.", |id| state.unschedule(id))
         })
         .await?;
     Ok(Json(json!({ "deletedIds": deleted, "errors": errors })))
@@ -187,12 +193,7 @@ struct Update {
     trigger_at: String,
 }
 
-async fn update_many(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    updates: Body<Updates>,
-) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn update_many(AxumState(driver): AxumState<Arc<Driver>>, updates: Body<Updates>) -> JsonResponse {
     let Updates { updates } = body(updates)?;
     let ids: Vec<Uuid> = updates.iter().map(|update| update.id).collect();
     let mut times: HashMap<Uuid, Timestamp> = HashMap::new();
@@ -202,18 +203,22 @@ async fn update_many(
         times.entry(update.id).or_insert(at);
     }
     let (updated, errors) = driver
-        .with(|state, _| apply_to_each(ids, |id| times.get(&id).is_some_and(|at| state.reschedule(id, *at))))
+        .with(|state, _| {
+            apply_to_each(ids, "Scheduled workflow not found.", |id| {
+                times.get(&id).is_some_and(|at| state.reschedule(id, *at))
+            })
+        })
         .await?;
     Ok(Json(json!({ "updatedIds": updated, "errors": errors })))
 }
 
 /// The ids for which the operation returned `true`, and an error for each of the others.
-fn apply_to_each(ids: Vec<Uuid>, mut operation: impl FnMut(Uuid) -> bool) -> (Vec<String>, Vec<Value>) {
+fn apply_to_each(ids: Vec<Uuid>, error: &str, mut operation: impl FnMut(Uuid) -> bool) -> (Vec<String>, Vec<Value>) {
     let (mut done, mut errors) = (Vec::new(), Vec::new());
     for id in ids {
         match operation(id) {
             true => done.push(id.to_string()),
-            false => errors.push(json!({ "id": id.to_string(), "error": "not found" })),
+            false => errors.push(json!({ "id": id.to_string(), "error": error })),
         }
     }
     (done, errors)
@@ -230,6 +235,8 @@ fn object(driver: &Driver, state: &State, id: Uuid, run: &ScheduledRun) -> JsonO
         "tenantId": driver.tenant.to_string(),
         "triggerAt": rfc3339(run.at),
         "method": "API",
+        "workflowRunCreatedAt": NO_RUN_CREATED,
+        "workflowRunName": "",
     });
     with_template(fields, state, &run.template)
 }

@@ -4,14 +4,14 @@ use std::{cmp::Reverse, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     routing::get,
 };
 use serde_json::json;
 
 use super::{
     ApiError,
-    request::{parse_id, query},
+    request::{PathParam, query},
     response::{
         json_object::{JsonObject, Payload},
         rfc3339,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     engine::{
         driver::Driver,
-        state::{HistoryEvent, HistoryEventKind as Kind, Phase, Run, State, Task},
+        state::{HistoryEvent, HistoryEventKind as Kind, Run, State, Task},
     },
     hatchet::wire::RunId,
 };
@@ -29,15 +29,14 @@ use crate::{
 pub(super) fn routes() -> Router<Arc<Driver>> {
     Router::new()
         .route("/api/v1/stable/tasks/{task}/task-events", get(list_of_task))
-        .route("/api/v1/stable/workflow-runs/{run}/task-events", get(list_of_run))
+        .route("/api/v1/stable/workflow-runs/{workflow_run}/task-events", get(list_of_run))
 }
 
 async fn list_of_task(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(task): Path<String>,
+    PathParam(id): PathParam<RunId>,
     RawQuery(query): RawQuery,
 ) -> Result<JsonObject, ApiError> {
-    let id: RunId = parse_id(&task, "task")?;
     let range = Range::parse(query.as_deref())?;
     driver
         .with(|state, _| {
@@ -49,10 +48,9 @@ async fn list_of_task(
 
 async fn list_of_run(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(run): Path<String>,
+    PathParam(id): PathParam<RunId>,
     RawQuery(query): RawQuery,
 ) -> Result<JsonObject, ApiError> {
-    let id: RunId = parse_id(&run, "workflow run")?;
     let range = Range::parse(query.as_deref())?;
     driver
         .with(|state, _| {
@@ -115,10 +113,8 @@ fn task_events(state: &State, id: RunId, task: &Task) -> Vec<Keyed> {
             Kind::Cancelled | Kind::Displaced => worker = None,
             Kind::Reassigned | Kind::Retrying(_) | Kind::Replayed | Kind::Skipped => worker = None,
         }
-        let output = match &task.phase {
-            Phase::Completed(output) if event.attempt == task.attempt && event.kind == Kind::Finished => Some(output),
-            _ => None,
-        };
+        let is_end = event.attempt == task.attempt && event.kind == Kind::Finished;
+        let output = task.phase.output().filter(|_| is_end);
         let Description { kind, mut message, error } = describe(&event);
         if event.kind == Kind::Queued && event.attempt == 0 {
             message = queued_message(state, task).unwrap_or_default();
@@ -178,8 +174,8 @@ fn describe(event: &HistoryEvent) -> Description<'_> {
             with_message("RETRYING", format!("This is retry number {}.", event.attempt))
         }
         Kind::Retrying(wait) => {
-            let at = rfc3339(event.at.plus(*wait));
-            with_message("RETRYING", format!("This is retry number {}. Retrying in {wait:?} ({at}).", event.attempt))
+            let until = rfc3339(event.at.plus(*wait));
+            with_message("RETRYING", format!("This is retry number {}. Retrying in {wait:?} ({until}).", event.attempt))
         }
         Kind::Replayed => with_message("RETRIED_BY_USER", "Task was replayed, resetting task result.".to_owned()),
         Kind::Skipped => plain("SKIPPED"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     routing::{get, post},
 };
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError,
-    request::{Body, body, check_tenant, parse_id, query},
+    request::{Body, PathParam, body, query},
     response::{
         JsonResponse,
         json_object::JsonObject,
@@ -43,8 +43,10 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/stable/tenants/{tenant}/tasks/replay", post(replay))
 }
 
-async fn get_task(AxumState(driver): AxumState<Arc<Driver>>, Path(task): Path<String>) -> Result<JsonObject, ApiError> {
-    let id: RunId = parse_id(&task, "task")?;
+async fn get_task(
+    AxumState(driver): AxumState<Arc<Driver>>,
+    PathParam(id): PathParam<RunId>,
+) -> Result<JsonObject, ApiError> {
     driver.with(|state, _| task_object(&driver, state, id, TaskView::Alone).ok_or_else(ApiError::not_found)).await?
 }
 
@@ -80,8 +82,8 @@ impl LogQuery {
 
     fn matches(&self, line: &LogLine) -> bool {
         // Both are exclusive, as in a real engine.
-        self.since.is_none_or(|at| line.at > at)
-            && self.until.is_none_or(|at| line.at < at)
+        self.since.is_none_or(|since| line.at > since)
+            && self.until.is_none_or(|until| line.at < until)
             && line.message.contains(&self.search)
             && (self.levels.is_empty() || self.levels.iter().any(|level| level == line.level))
             && self.attempt.is_none_or(|n| n == line.attempt + 1)
@@ -90,10 +92,9 @@ impl LogQuery {
 
 async fn list_logs(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(task): Path<String>,
+    PathParam(id): PathParam<RunId>,
     RawQuery(query): RawQuery,
 ) -> JsonResponse {
-    let id: RunId = parse_id(&task, "task")?;
     let query = LogQuery::parse(query.as_deref())?;
     driver
         .with(|state, _| {
@@ -138,34 +139,24 @@ struct Filter {
     additional_metadata: Option<Vec<String>>,
 }
 
-async fn cancel(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    selection: Body<Selection>,
-) -> JsonResponse {
-    apply_to_each(&driver, &tenant, selection, |state, id, now| {
+async fn cancel(AxumState(driver): AxumState<Arc<Driver>>, selection: Body<Selection>) -> JsonResponse {
+    apply_to_each(&driver, selection, |state, id, now| {
         state.cancel(id, now);
         true
     })
     .await
 }
 
-async fn replay(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    selection: Body<Selection>,
-) -> JsonResponse {
-    apply_to_each(&driver, &tenant, selection, State::replay).await
+async fn replay(AxumState(driver): AxumState<Arc<Driver>>, selection: Body<Selection>) -> JsonResponse {
+    apply_to_each(&driver, selection, State::replay).await
 }
 
 /// Applies an operation to the selected runs. Responds with the ids for which it returned `true`.
 async fn apply_to_each(
     driver: &Driver,
-    tenant: &str,
     selection: Body<Selection>,
     operation: impl Fn(&mut State, RunId, ClockReading) -> bool,
 ) -> JsonResponse {
-    check_tenant(driver, tenant)?;
     let Selection { external_ids, filter } = body(selection)?;
     let filter = filter.map(run_filter).transpose()?;
     let external_ids = external_ids.unwrap_or_default();

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     routing::get,
 };
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     ApiError,
-    request::{Body, body, check_tenant, page::Page, parse_id, query},
+    request::{Body, PathParam, body, page::Page, query},
     response::{JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata, rfc3339},
 };
 use crate::{
@@ -40,8 +40,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/workers/{worker}", get(get_worker).patch(update_worker))
 }
 
-async fn get_tenant(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Path<String>) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
+async fn get_tenant(AxumState(driver): AxumState<Arc<Driver>>) -> JsonResponse {
     // SDKs warn about any version but V1.
     Ok(Json(json!({
         "metadata": resource_metadata(driver.tenant, driver.now().display),
@@ -50,12 +49,7 @@ async fn get_tenant(AxumState(driver): AxumState<Arc<Driver>>, Path(tenant): Pat
     })))
 }
 
-async fn list(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<ListResponse, ApiError> {
-    check_tenant(&driver, &tenant)?;
+async fn list(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> Result<ListResponse, ApiError> {
     let page = Page::with_limit(DEFAULT_LIMIT).parse(query.as_deref(), |key, _| Err(query::unknown(key)))?;
     let (ids, workflows) = driver
         .with(|state, _| {
@@ -95,8 +89,7 @@ impl WorkflowsByAction {
     }
 }
 
-async fn get_worker(AxumState(driver): AxumState<Arc<Driver>>, Path(worker): Path<String>) -> JsonResponse {
-    let id: WorkerId = parse_id(&worker, "worker")?;
+async fn get_worker(AxumState(driver): AxumState<Arc<Driver>>, PathParam(id): PathParam<WorkerId>) -> JsonResponse {
     driver.with(|state, now| respond(state, id, now)).await?
 }
 
@@ -108,10 +101,9 @@ struct WorkerUpdate {
 
 async fn update_worker(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(worker): Path<String>,
+    PathParam(id): PathParam<WorkerId>,
     update: Body<WorkerUpdate>,
 ) -> JsonResponse {
-    let id: WorkerId = parse_id(&worker, "worker")?;
     let update = body(update)?;
     driver
         .with(|state, now| {
@@ -160,11 +152,11 @@ fn fields(state: &State, id: WorkerId, worker: &Worker, now: ClockReading, workf
         "labels": labels,
         "registeredWorkflows": workflows,
     });
-    if let Some(at) = worker.heartbeat {
-        fields["lastHeartbeatAt"] = rfc3339(at).into();
+    if let Some(heartbeat) = worker.heartbeat {
+        fields["lastHeartbeatAt"] = rfc3339(heartbeat).into();
     }
-    if let Some(at) = worker.listened {
-        fields["lastListenerEstablished"] = rfc3339(at).into();
+    if let Some(listened) = worker.listened {
+        fields["lastListenerEstablished"] = rfc3339(listened).into();
     }
     fields["runtimeInfo"] = runtime_info(worker.runtime.as_ref());
     fields
@@ -172,7 +164,8 @@ fn fields(state: &State, id: WorkerId, worker: &Worker, now: ClockReading, workf
 
 /// The runtime that a worker has reported. As in a real engine, missing texts are empty.
 fn runtime_info(runtime: Option<&Runtime>) -> Value {
-    let text = |of: fn(&Runtime) -> &Option<String>| runtime.and_then(|runtime| of(runtime).as_deref()).unwrap_or("");
+    let text =
+        |field: fn(&Runtime) -> &Option<String>| runtime.and_then(|runtime| field(runtime).as_deref()).unwrap_or("");
     let mut info = json!({
         "sdkVersion": text(|runtime| &runtime.sdk_version),
         "languageVersion": text(|runtime| &runtime.language_version),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State as AxumState},
+    extract::{RawQuery, State as AxumState},
     http::StatusCode,
     routing::get,
 };
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     ApiError,
-    request::{Body, body, check_tenant, page::Page, parse_id, query},
+    request::{Body, PathParam, body, page::Page, query},
     response::{JsonResponse, json_object::JsonObject, list::ListResponse, resource_metadata},
 };
 use crate::{
@@ -34,12 +34,7 @@ pub(super) fn routes() -> Router<Arc<Driver>> {
         .route("/api/v1/tenants/{tenant}/workflows/{workflow}/worker-count", get(worker_count))
 }
 
-async fn list(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<ListResponse, ApiError> {
-    check_tenant(&driver, &tenant)?;
+async fn list(AxumState(driver): AxumState<Arc<Driver>>, RawQuery(query): RawQuery) -> Result<ListResponse, ApiError> {
     let mut name_part = String::new();
     let page = Page::default().parse(query.as_deref(), |key, value| {
         if key != "name" {
@@ -99,10 +94,9 @@ impl From<BehaviorBody> for PauseBehavior {
 
 async fn update(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(workflow): Path<String>,
+    PathParam(id): PathParam<Uuid>,
     update: Body<WorkflowUpdate>,
 ) -> JsonResponse {
-    let id: Uuid = parse_id(&workflow, "workflow")?;
     let pause = match body(update)?.pause {
         PauseBody::Unpause {} => None,
         PauseBody::Pause { cron, scheduled, ttl } => {
@@ -129,11 +123,11 @@ async fn update(
 /// Parses a time to live: a duration, or whole days, weeks or years as `7d`, `2w` or `1y`.
 fn parse_ttl(text: &str) -> Result<Duration, ApiError> {
     const DAY: Duration = Duration::from_secs(86_400);
-    let whole = |unit: char, days: u32| {
+    let days_in = |unit: char, days: u32| {
         let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
         DAY.checked_mul(number.checked_mul(days)?)
     };
-    if let Some(ttl) = whole('d', 1).or_else(|| whole('w', 7)).or_else(|| whole('y', 365)) {
+    if let Some(ttl) = days_in('d', 1).or_else(|| days_in('w', 7)).or_else(|| days_in('y', 365)) {
         return Ok(ttl);
     }
     parse_duration(text).map_err(|error| ApiError::bad_request(format!("invalid pausedWorkflowQueueTTL: {error}")))
@@ -148,9 +142,8 @@ fn behavior_name(behavior: PauseBehavior) -> &'static str {
 
 async fn delete(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(workflow): Path<String>,
+    PathParam(id): PathParam<Uuid>,
 ) -> Result<StatusCode, ApiError> {
-    let id: Uuid = parse_id(&workflow, "workflow")?;
     match driver.with(|state, now| state.delete_workflow(id, now)).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found()),
@@ -160,22 +153,21 @@ async fn delete(
 /// The newest version of a workflow, or the version that the query names.
 async fn get_version(
     AxumState(driver): AxumState<Arc<Driver>>,
-    Path(workflow): Path<String>,
+    PathParam(id): PathParam<Uuid>,
     RawQuery(query): RawQuery,
 ) -> JsonResponse {
-    let id: Uuid = parse_id(&workflow, "workflow")?;
-    let mut wanted: Option<Uuid> = None;
+    let mut version_id: Option<Uuid> = None;
     for (key, value) in query::pairs(query.as_deref()) {
         match key.as_str() {
-            "version" => wanted = Some(query::parse(&key, &value)?),
+            "version" => version_id = Some(query::parse(&key, &value)?),
             other => return Err(query::unknown(other)),
         }
     }
     driver
         .with(|state, _| {
             let newest = state.workflow(id).ok_or_else(ApiError::not_found)?;
-            let version = match wanted {
-                Some(wanted) => state.versions_of(id).find(|version| version.id == wanted),
+            let version = match version_id {
+                Some(version_id) => state.versions_of(id).find(|version| version.id == version_id),
                 None => Some(newest),
             };
             Ok(Json(version_fields(&driver, state, version.ok_or_else(ApiError::not_found)?)))
@@ -202,7 +194,7 @@ fn version_fields(driver: &Driver, state: &State, version: &Version) -> Value {
     }
     let mut shown = json!({
         "metadata": resource_metadata(version.id, version.created),
-        "version": content.version,
+        "version": "",
         "order": version.order,
         "workflowId": version.workflow_id.to_string(),
         "workflow": workflow,
@@ -220,8 +212,7 @@ fn version_fields(driver: &Driver, state: &State, version: &Version) -> Value {
     shown
 }
 
-async fn get_workflow(AxumState(driver): AxumState<Arc<Driver>>, Path(workflow): Path<String>) -> JsonResponse {
-    let id: Uuid = parse_id(&workflow, "workflow")?;
+async fn get_workflow(AxumState(driver): AxumState<Arc<Driver>>, PathParam(id): PathParam<Uuid>) -> JsonResponse {
     driver
         .with(|state, _| {
             let version = state.workflow(id).ok_or_else(ApiError::not_found)?;
@@ -231,18 +222,13 @@ async fn get_workflow(AxumState(driver): AxumState<Arc<Driver>>, Path(workflow):
 }
 
 /// Free slots and all slots of the workers that can be assigned this workflow's tasks at the moment.
-async fn worker_count(
-    AxumState(driver): AxumState<Arc<Driver>>,
-    Path((tenant, workflow)): Path<(String, String)>,
-) -> JsonResponse {
-    check_tenant(&driver, &tenant)?;
-    let id: Uuid = parse_id(&workflow, "workflow")?;
+async fn worker_count(AxumState(driver): AxumState<Arc<Driver>>, PathParam(id): PathParam<Uuid>) -> JsonResponse {
     driver
         .with(|state, now| {
             let version = state.workflow(id).ok_or_else(ApiError::not_found)?;
             let (free, max) = state.slots_for(version, now);
             // The field's name is that of a real engine.
-            Ok(Json(json!({ "freeSlotCount": free, "maxSlotCount": max, "workflowRunId": workflow })))
+            Ok(Json(json!({ "freeSlotCount": free, "maxSlotCount": max, "workflowRunId": id.to_string() })))
         })
         .await?
 }
@@ -256,7 +242,7 @@ fn fields(driver: &Driver, state: &State, version: &Version) -> Value {
         "description": content.description,
         "isPaused": state.pause_of(version.workflow_id).is_some(),
         "versions": [{
-            "metadata": resource_metadata(version.id, version.created), "version": content.version,
+            "metadata": resource_metadata(version.id, version.created), "version": "",
             "order": version.order, "workflowId": version.workflow_id.to_string(),
         }],
     })

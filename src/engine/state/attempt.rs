@@ -7,7 +7,7 @@
 //!         BackOffElapsed │  │  WorkerLost  │  │  │ Failed, TimedOut, WorkerLost
 //!                        │  └──────────────┘  │  └──────────────────────────────► FAILED
 //!                        │   Failed, TimedOut │    (budget used up)
-//!                      BACK-OFF ◄─────────────┘
+//!                      BACKOFF ◄──────────────┘
 //!
 //!  WAITING ──Skipped──► COMPLETED           QUEUED ──ScheduleTimedOut──► CANCELLED
 //!  WAITING ──ParentLost, ConditionCancelled──► CANCELLED
@@ -16,7 +16,7 @@
 //! ```
 //!
 //! - `WorkerLost`, `Failed` and `TimedOut` start the next attempt while their budget lasts. A retry without a delay
-//!   skips BACK-OFF.
+//!   skips BACKOFF.
 //! - Failed attempts and lost workers have separate budgets, as losing a worker is not the task's fault. `Replayed`
 //!   starts the next attempt with full budgets.
 //! - An event without an arrow from the current stage is ignored: a worker's report about an attempt that has finished
@@ -26,31 +26,35 @@ use std::{sync::Arc, time::Duration};
 
 /// Decides the consequence of an event.
 ///
-/// The match lists every event, so that a new one has to be decided here.
+/// The match lists every event, so that the compiler requires a decision for each new event.
 pub(crate) fn transition(stage: Stage, event: &AttemptEvent, budget: &Budget) -> Transition {
     let only_from = |source: Stage, transition| if stage == source { transition } else { Transition::Ignore };
     match event {
         AttemptEvent::Released => only_from(Stage::Waiting, Transition::Enqueue),
         AttemptEvent::Rejected(_) => only_from(Stage::Waiting, Transition::Fail),
-        AttemptEvent::Skipped => only_from(Stage::Waiting, Transition::Complete),
-        AttemptEvent::ParentLost | AttemptEvent::ConditionCancelled => only_from(Stage::Waiting, Transition::Cancel),
+        AttemptEvent::Skipped => only_from(Stage::Waiting, Transition::Skip),
+        AttemptEvent::ParentLost | AttemptEvent::ConditionCancelled => {
+            only_from(Stage::Waiting, Transition::Cancel(CancelCause::Requested))
+        }
         AttemptEvent::Assigned => only_from(Stage::Queued, Transition::Run),
-        AttemptEvent::ScheduleTimedOut => only_from(Stage::Queued, Transition::Cancel),
+        AttemptEvent::ScheduleTimedOut => only_from(Stage::Queued, Transition::Cancel(CancelCause::ScheduleTimedOut)),
         AttemptEvent::BackOffElapsed => only_from(Stage::BackOff, Transition::Enqueue),
         AttemptEvent::Completed(_) => only_from(Stage::Running, Transition::Complete),
         AttemptEvent::Failed { may_retry: false, .. } => only_from(Stage::Running, Transition::Fail),
-        AttemptEvent::Failed { may_retry: true, .. } | AttemptEvent::TimedOut => {
-            only_from(Stage::Running, budget.retry_or_fail())
+        AttemptEvent::Failed { may_retry: true, retry_after, .. } => {
+            only_from(Stage::Running, budget.retry_or_fail(*retry_after))
         }
+        AttemptEvent::TimedOut => only_from(Stage::Running, budget.retry_or_fail(None)),
         AttemptEvent::WorkerLost => only_from(Stage::Running, budget.reassign_or_fail()),
         AttemptEvent::Cancelled | AttemptEvent::Displaced if stage.is_final() => Transition::Ignore,
-        AttemptEvent::Cancelled | AttemptEvent::Displaced => Transition::Cancel,
+        AttemptEvent::Cancelled => Transition::Cancel(CancelCause::Requested),
+        AttemptEvent::Displaced => Transition::Cancel(CancelCause::Displaced),
         AttemptEvent::Replayed if stage.is_final() => Transition::Restart,
         AttemptEvent::Replayed => Transition::Ignore,
     }
 }
 
-/// The stage of an attempt.
+/// The stage of an attempt, from which events lead to other stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     /// Blocked by other tasks of its run or by its conditions. The initial stage; a task without both is released
@@ -80,7 +84,7 @@ impl Stage {
     }
 }
 
-/// An event of an attempt.
+/// An event that can change the stage of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AttemptEvent {
     /// The task has no blockers left.
@@ -107,6 +111,8 @@ pub(crate) enum AttemptEvent {
         error: Arc<str>,
         /// Whether the task's remaining retries may be used.
         may_retry: bool,
+        /// Delay before the retry, instead of the task's back-off.
+        retry_after: Option<Duration>,
     },
     /// The execution timeout has elapsed.
     TimedOut,
@@ -135,11 +141,23 @@ pub(crate) enum Transition {
     Enqueue,
     /// Starts the next attempt with full budgets, once the parents have completed.
     Restart,
-    /// Ends as completed.
+    /// Ends as completed, with the output of the event.
     Complete,
+    /// Ends as completed, with the output of a skipped task.
+    Skip,
     Fail,
     /// Ends as cancelled.
-    Cancel,
+    Cancel(CancelCause),
+}
+
+/// The cause of a cancellation, as the history of the task shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CancelCause {
+    /// A request, the conditions of the task, or a parent without an output.
+    Requested,
+    /// The strategy of its concurrency group.
+    Displaced,
+    ScheduleTimedOut,
 }
 
 /// The budgets of a task and their use since the run was created or replayed.
@@ -158,11 +176,12 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    fn retry_or_fail(&self) -> Transition {
+    fn retry_or_fail(&self, retry_after: Option<Duration>) -> Transition {
         if self.failures >= self.retries {
             return Transition::Fail;
         }
-        Transition::Retry(self.backoff.map_or(Duration::ZERO, |backoff| backoff.before(self.failures + 1)))
+        let backoff = || self.backoff.map_or(Duration::ZERO, |backoff| backoff.before(self.failures + 1));
+        Transition::Retry(retry_after.unwrap_or_else(backoff))
     }
 
     fn reassign_or_fail(&self) -> Transition {
@@ -192,26 +211,27 @@ mod tests {
     use super::*;
     use Transition::*;
 
-    /// The transition of every event by stage, with budget left: waiting, queued, back-off, running, final.
+    /// The transition of every event by stage, with budget left: waiting, queued, backoff, running, final.
     fn table() -> [(AttemptEvent, [Transition; 5]); 16] {
-        let failed = |may_retry| AttemptEvent::Failed { error: "e".into(), may_retry };
-        let retry = Retry(Duration::ZERO);
+        let failed = |may_retry| AttemptEvent::Failed { error: "e".into(), may_retry, retry_after: None };
+        let (retry, cancel) = (Retry(Duration::ZERO), Cancel(CancelCause::Requested));
+        let (displace, expire) = (Cancel(CancelCause::Displaced), Cancel(CancelCause::ScheduleTimedOut));
         [
             (AttemptEvent::Released, [Enqueue, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Rejected("e".into()), [Fail, Ignore, Ignore, Ignore, Ignore]),
-            (AttemptEvent::Skipped, [Complete, Ignore, Ignore, Ignore, Ignore]),
-            (AttemptEvent::ParentLost, [Cancel, Ignore, Ignore, Ignore, Ignore]),
-            (AttemptEvent::ConditionCancelled, [Cancel, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::Skipped, [Skip, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::ParentLost, [cancel, Ignore, Ignore, Ignore, Ignore]),
+            (AttemptEvent::ConditionCancelled, [cancel, Ignore, Ignore, Ignore, Ignore]),
             (AttemptEvent::Assigned, [Ignore, Run, Ignore, Ignore, Ignore]),
-            (AttemptEvent::ScheduleTimedOut, [Ignore, Cancel, Ignore, Ignore, Ignore]),
+            (AttemptEvent::ScheduleTimedOut, [Ignore, expire, Ignore, Ignore, Ignore]),
             (AttemptEvent::BackOffElapsed, [Ignore, Ignore, Enqueue, Ignore, Ignore]),
             (AttemptEvent::Completed("{}".into()), [Ignore, Ignore, Ignore, Complete, Ignore]),
             (failed(true), [Ignore, Ignore, Ignore, retry, Ignore]),
             (failed(false), [Ignore, Ignore, Ignore, Fail, Ignore]),
             (AttemptEvent::TimedOut, [Ignore, Ignore, Ignore, retry, Ignore]),
             (AttemptEvent::WorkerLost, [Ignore, Ignore, Ignore, Reassign, Ignore]),
-            (AttemptEvent::Cancelled, [Cancel, Cancel, Cancel, Cancel, Ignore]),
-            (AttemptEvent::Displaced, [Cancel, Cancel, Cancel, Cancel, Ignore]),
+            (AttemptEvent::Cancelled, [cancel, cancel, cancel, cancel, Ignore]),
+            (AttemptEvent::Displaced, [displace, displace, displace, displace, Ignore]),
             (AttemptEvent::Replayed, [Ignore, Ignore, Ignore, Ignore, Restart]),
         ]
     }
@@ -244,17 +264,21 @@ mod tests {
     }
 
     #[test]
-    fn retry_is_delayed_by_next_back_off() {
+    fn retry_is_delayed_by_next_backoff() {
         let backoff = Some(BackOff { factor: 2.0, max: Duration::from_secs(60) });
         let budget = Budget { failures: 2, retries: 3, reassignments: 0, max_reassignments: 0, backoff };
         let delay = Retry(Duration::from_secs(8));
         assert_eq!(transition(Stage::Running, &AttemptEvent::TimedOut, &budget), delay);
         let used_up = Budget { failures: 3, ..budget };
         assert_eq!(transition(Stage::Running, &AttemptEvent::TimedOut, &used_up), Fail);
+        let after = Some(Duration::from_millis(1500));
+        let chosen = AttemptEvent::Failed { error: "e".into(), may_retry: true, retry_after: after };
+        assert_eq!(transition(Stage::Running, &chosen, &budget), Retry(Duration::from_millis(1500)));
+        assert_eq!(transition(Stage::Running, &chosen, &used_up), Fail, "a chosen delay uses a retry");
     }
 
     #[test]
-    fn back_off_grows_to_its_maximum() {
+    fn backoff_grows_to_its_maximum() {
         let backoff = BackOff { factor: 2.0, max: Duration::from_secs(5) };
         assert_eq!([1, 2, 3, 4000].map(|n| backoff.before(n).as_secs()), [2, 4, 5, 5]);
     }

@@ -56,7 +56,8 @@ impl TaskExpression {
         self.program.uses(RUN_ID)
     }
 
-    /// Evaluates the expression. Takes at most a few milliseconds. The error is that of the task, in a real engine's form.
+    /// Evaluates the expression. Takes at most a few milliseconds. An error becomes the error of the task, in a real
+    /// engine's form.
     pub(crate) fn evaluate(&self, variables: &Variables) -> Result<Evaluated, String> {
         let Variables { input, metadata, run_id } = variables;
         let values = [(NAMES[0], input), (NAMES[1], metadata), (NAMES[2], run_id)];
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_an_evaluation_has_the_form_of_a_real_engine() {
+    fn evaluation_error_has_form_of_real_engine() {
         let prefix = "failed to parse step expression";
         assert_eq!(text("input.no"), Err(format!("{prefix} (input.no): no such key: no")));
         let error = format!("{prefix} (input.n): expected string output for concurrency key, got int");

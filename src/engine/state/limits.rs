@@ -1,8 +1,8 @@
-//! The limits of a run, such as the concurrency groups of its tasks, as its workflow's expressions evaluate for it.
+//! The limits of a run: the concurrency groups and the units of rate limits that result from its workflow's expressions.
 //!
-//! All expressions are evaluated once, when the run is triggered, if possible before the state machine is entered: an
-//! evaluation may take milliseconds. The results are part of the run and survive a restart. A run of a workflow without
-//! limits has none.
+//! All expressions are evaluated once, when the run is triggered. As an evaluation may take milliseconds, it takes place
+//! before the lock of the state machine is taken, unless an expression needs the id of the run. The results are part of
+//! the run and survive a restart. A run of a workflow without limits has none.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct RunLimits {
     /// The groups of the workflow, which the run as a whole enters in this order.
     pub(crate) workflow: Vec<GroupDemand>,
-    /// One for each task.
+    /// The limits of each task, in the order of the version's tasks.
     pub(crate) tasks: Vec<TaskLimits>,
 }
 
@@ -39,17 +39,17 @@ pub(crate) struct TaskLimits {
 }
 
 impl RunLimits {
-    /// Estimated memory in bytes.
+    /// Estimated memory in bytes: the lengths of the texts, and the sizes of the structs, rounded up.
     pub(crate) fn bytes(&self) -> usize {
-        let groups = |groups: &[GroupDemand]| groups.iter().map(|group| group.key.len() + 48).sum::<usize>();
-        let task = |task: &TaskLimits| {
+        let group_bytes = |groups: &[GroupDemand]| groups.iter().map(|group| group.key.len() + 48).sum::<usize>();
+        let task_bytes = |task: &TaskLimits| {
             let rates = task.rates.iter().map(|rate| rate.key.len() + 64).sum::<usize>();
-            groups(&task.groups) + rates + task.error.as_ref().map_or(0, |error| error.len()) + 64
+            group_bytes(&task.groups) + rates + task.error.as_ref().map_or(0, |error| error.len()) + 64
         };
-        groups(&self.workflow) + self.tasks.iter().map(task).sum::<usize>() + 48
+        group_bytes(&self.workflow) + self.tasks.iter().map(task_bytes).sum::<usize>() + 48
     }
 
-    /// The keys of all groups of a task, those of the workflow first.
+    /// Returns the keys of all groups of a task, the groups of the workflow first.
     pub(crate) fn keys(&self, task: usize) -> impl Iterator<Item = &str> {
         let own = self.tasks.get(task).into_iter().flat_map(|task| &task.groups);
         self.workflow.iter().chain(own).map(|group| &*group.key)
@@ -68,9 +68,10 @@ impl EvaluatedLimits {
     /// Evaluates the limits of a version before its run exists; `None` if they depend on the id of the run.
     pub(crate) fn early(version: &Version, input: &str, metadata: &str) -> Option<Self> {
         let definition = &version.definition;
-        let is_possible = !definition.has_limits() || !definition.needs_run_id();
-        is_possible
-            .then(|| Self { version: version.id, limits: limits_for(definition, input, metadata, String::new()) })
+        if definition.has_limits() && definition.needs_run_id() {
+            return None;
+        }
+        Some(Self { version: version.id, limits: limits_for(definition, input, metadata, String::new()) })
     }
 
     /// The limits of a run. Evaluates them unless `early` has the results for this version.
@@ -95,7 +96,7 @@ fn limits_for(definition: &Definition, input: &str, metadata: &str, run: String)
     }
     let variables = Variables::new(input, metadata, run);
     let workflow = demands(&definition.concurrency, &variables);
-    let task = |task: &TaskDefinition| {
+    let evaluate = |task: &TaskDefinition| {
         let error = workflow.as_ref().err().filter(|_| !task.on_failure);
         let limits = match error {
             Some(error) => Err(error.clone()),
@@ -103,7 +104,7 @@ fn limits_for(definition: &Definition, input: &str, metadata: &str, run: String)
         };
         limits.unwrap_or_else(|error| TaskLimits { error: Some(error.into()), ..TaskLimits::default() })
     };
-    let tasks = definition.tasks.iter().map(task).collect();
+    let tasks = definition.tasks.iter().map(evaluate).collect();
     Some(Arc::new(RunLimits { tasks, workflow: workflow.unwrap_or_default() }))
 }
 

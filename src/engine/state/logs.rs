@@ -54,8 +54,8 @@ impl Logs {
         self.last += 1;
         self.index(self.last, &line);
         self.lines.insert(self.last, line);
-        if let Some(of_task) = self.by_task.get(&task).filter(|of_task| of_task.len() > MAX_LINES_PER_TASK)
-            && let Some(first) = of_task.front().copied()
+        if let Some(lines) = self.by_task.get(&task).filter(|lines| lines.len() > MAX_LINES_PER_TASK)
+            && let Some(first) = lines.front().copied()
         {
             self.remove(first);
         }
@@ -96,9 +96,9 @@ impl Logs {
     fn remove(&mut self, seq: u64) {
         let Some(line) = self.lines.remove(&seq) else { return };
         self.bytes -= bytes(&line);
-        if let Some(of_task) = self.by_task.get_mut(&line.task) {
-            of_task.pop_front();
-            if of_task.is_empty() {
+        if let Some(lines) = self.by_task.get_mut(&line.task) {
+            lines.pop_front();
+            if lines.is_empty() {
                 self.by_task.remove(&line.task);
             }
         }
@@ -116,7 +116,7 @@ impl Stored<u64> for LogLine {
     }
 
     fn bytes(&self) -> usize {
-        // `MAX_BYTES` limits log lines.
+        // Log lines do not count towards the limit on the state: `MAX_BYTES` limits them.
         0
     }
 }

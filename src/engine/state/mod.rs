@@ -1,8 +1,8 @@
 //! The engine's core: a deterministic state machine without input or output.
 //!
-//! Every method of [`State`] is an event or a query. An event takes the [`ClockReading`] at which it occurs, changes the
-//! state and leaves [`Effect`]s for the driver. Nothing here reads a clock, draws a random number (the driver passes a
-//! generator of ids), waits or locks, so a test can replay any history in virtual time.
+//! Every method of [`State`] is an event or a query. An event takes the [`ClockReading`] at which it occurs, changes
+//! the state and leaves [`Effect`]s for the driver. Nothing here reads a clock, draws a random number (the driver
+//! passes a generator of ids), waits or locks, so a test can replay any history in virtual time.
 //!
 //! A run has tasks, and a task has a current attempt. In a workflow of one task, the run and the task have the same id.
 //!
@@ -19,10 +19,12 @@
 //! | [`expression`] | expressions of limits, over the data of a run |
 //! | [`limits`] | the limits of a run, as its workflow's expressions evaluate for it |
 //! | [`concurrency`] | concurrency groups |
-//! | [`rate_limits`] | rate limits and the lanes that wait for units |
+//! | [`rate_limits`] | rate limits and the queues that wait for units |
 //! | [`placement`] | the choice of a worker: sticky workflows and labels |
 //! | [`idempotency`] | expressions, and the claimed keys |
 //! | [`logs`] | log lines |
+//! | [`slots`] | units of capacity that workers offer and attempts occupy |
+//! | [`effect`] | effects, which the driver carries out after an event |
 //! | [`time`] | clock readings and timers |
 //! | [`machine`] | [`State`], which wires these together |
 //! | [`metadata`] | additional metadata of runs |
@@ -59,7 +61,7 @@ pub(crate) mod workers;
 pub(crate) mod workflows;
 
 #[cfg(any(feature = "durable", test))]
-pub(crate) use self::snapshot::Restore;
+pub(crate) use self::snapshot::{Restore, Validate, ValidateFilter};
 pub(crate) use self::{
     effect::{Effect, TaskEvent},
     logs::LogLine,

@@ -1,4 +1,4 @@
-//! Placement: the workers that may run a task, and those that it prefers.
+//! Placement: the workers that may run a task, and the workers that it prefers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,11 +20,11 @@ pub(crate) enum Placement {
     Only(WorkerId),
     /// This worker if it has a free slot, else any.
     Prefer(WorkerId),
-    /// The worker whose labels have the greatest weight, among those with all required labels. Sorted by key.
+    /// The worker whose labels have the greatest weight, among the workers with all required labels. Sorted by key.
     Labels(Vec<DesiredLabel>),
 }
 
-/// A label that a task desires of its worker.
+/// A worker label that a task requires or prefers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct DesiredLabel {
     pub(crate) key: Arc<str>,
@@ -49,8 +49,8 @@ pub(crate) enum Comparator {
 }
 
 impl Placement {
-    /// The rule of a task: that of its worker if the workflow is sticky, else that of the desired labels. As in a real
-    /// engine, a sticky workflow ignores labels.
+    /// Creates the rule of a task: by the worker of the run if the workflow is sticky, else by the desired labels. As
+    /// in a real engine, a sticky workflow ignores labels.
     pub(crate) fn new(sticky: Option<Sticky>, worker: Option<WorkerId>, labels: Vec<DesiredLabel>) -> Option<Self> {
         match (sticky, worker) {
             (Some(Sticky::Soft), Some(worker)) => Some(Self::Prefer(worker)),
@@ -60,7 +60,8 @@ impl Placement {
         }
     }
 
-    /// The desired labels of a task and of a run. Those of the run replace those of the task with the same key.
+    /// Merges the desired labels of a task and of a run. A label of the run replaces the label of the task with the
+    /// same key.
     pub(crate) fn merge(task: &[DesiredLabel], run: &[DesiredLabel]) -> Vec<DesiredLabel> {
         let all = task.iter().chain(run).map(|label| (label.key.clone(), label.clone()));
         all.collect::<BTreeMap<_, _>>().into_values().collect()
@@ -71,15 +72,18 @@ impl Placement {
         match self {
             Self::Only(only) => (*only == worker).then_some(0),
             Self::Prefer(preferred) => Some(i64::from(*preferred == worker)),
-            Self::Labels(desired) => {
-                let weight = |desired: &DesiredLabel| match labels.get(&*desired.key) {
-                    Some(label) if desired.accepts(label) => Some(i64::from(desired.weight)),
-                    Some(_) | None => (!desired.required).then_some(0),
-                };
-                desired.iter().map(weight).sum()
-            }
+            Self::Labels(desired) => weight(desired, labels),
         }
     }
+}
+
+/// The sum of the weights of the desired labels that a worker with these labels has; `None` if it lacks a required one.
+pub(crate) fn weight(desired: &[DesiredLabel], labels: &BTreeMap<String, Label>) -> Option<i64> {
+    let weight = |desired: &DesiredLabel| match labels.get(&*desired.key) {
+        Some(label) if desired.accepts(label) => Some(i64::from(desired.weight)),
+        Some(_) | None => (!desired.required).then_some(0),
+    };
+    desired.iter().map(weight).sum()
 }
 
 impl DesiredLabel {
@@ -146,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn label_of_the_run_replaces_that_of_the_task() {
+    fn label_of_the_run_replaces_label_of_the_task() {
         let (task, run) =
             (desired("k", Some("a"), None, Comparator::Equal), desired("k", None, Some(1), Comparator::Less));
         let other = desired("l", None, Some(2), Comparator::Less);

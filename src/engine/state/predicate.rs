@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::engine::expression::{Output, Program};
+use crate::{
+    engine::expression::{Output, Program},
+    hatchet::wire::canonical_object,
+};
 
 /// A compiled predicate.
 #[derive(Debug, Clone)]
@@ -22,10 +25,31 @@ pub(crate) struct FilterRule {
     pub(crate) predicate: Predicate,
     /// A JSON object, which is passed to the expression and to the triggered runs.
     pub(crate) payload: Arc<str>,
+    /// The payload as a text that is equal for equal objects.
+    canonical_payload: Arc<str>,
+}
+
+impl FilterRule {
+    pub(crate) fn new(scope: &str, predicate: Predicate, payload: &str) -> Self {
+        let payload: Arc<str> = payload.into();
+        let canonical = canonical_object(&payload);
+        let canonical_payload = if canonical == *payload { payload.clone() } else { canonical.into() };
+        Self { scope: scope.into(), predicate, payload, canonical_payload }
+    }
+
+    /// The scope, the expression and the payload as an object. A workflow has at most one rule with a key.
+    pub(crate) fn unique_key(&self) -> (Arc<str>, Arc<str>, Arc<str>) {
+        (self.scope.clone(), self.predicate.text.clone(), self.canonical_payload.clone())
+    }
+
+    /// Estimated memory of the texts in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.scope.len() + self.predicate.text.len() + self.payload.len() + self.canonical_payload.len()
+    }
 }
 
 impl Predicate {
-    /// Compiles an expression. As in a real engine, an empty one always holds. The error is one line.
+    /// Compiles an expression. As in a real engine, an empty expression always holds. The error is one line.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
         let is_trivial = matches!(text.trim(), "" | "true");
         let program = if is_trivial { None } else { Some(Arc::new(Program::compile(text)?)) };

@@ -17,7 +17,7 @@ use crate::{
     hatchet::wire::{RunId, RunStatus, WorkerId},
 };
 
-/// A task that has not ended.
+/// A task that has not finished.
 pub(crate) struct OpenTask<'a> {
     pub(crate) run: &'a Run,
     pub(crate) task: &'a Task,
@@ -30,7 +30,7 @@ impl State {
         [self.runs.created_total(), self.workers.assignments_total(), self.runs.finished_total()]
     }
 
-    /// A run by its own id or by that of one of its tasks.
+    /// Finds a run by its id, or by the id of one of its tasks.
     pub(crate) fn run(&self, id: RunId) -> Option<(RunId, &Run)> {
         self.runs.containing(id)
     }
@@ -54,7 +54,7 @@ impl State {
         self.workflows.versions.values().filter(move |version| version.workflow_id == workflow)
     }
 
-    /// The tasks that have not ended.
+    /// Returns the tasks that have not finished.
     pub(crate) fn open_tasks(&self) -> impl Iterator<Item = OpenTask<'_>> {
         let open = self.runs.by_age().map(|(_, run)| run).filter(|run| run.finished.is_none());
         open.flat_map(|run| run.tasks.iter().map(move |id| (run, *id))).filter_map(|(run, id)| {
@@ -91,14 +91,13 @@ impl State {
         self.workers.get(id)
     }
 
-    /// A worker's status in REST.
+    /// A worker's status in REST. As in a real engine, a worker that is not online is inactive, even if it was paused:
+    /// SDKs pause a worker before they stop it.
     pub(crate) fn worker_status(&self, worker: &Worker, now: ClockReading) -> WorkerStatus {
-        if worker.paused {
-            WorkerStatus::Paused
-        } else if self.assignable_stream(worker, now).is_some() {
-            WorkerStatus::Active
-        } else {
-            WorkerStatus::Inactive
+        match worker.online_stream(now, self.timings.max_heartbeat_age) {
+            None => WorkerStatus::Inactive,
+            Some(_) if worker.paused => WorkerStatus::Paused,
+            Some(_) => WorkerStatus::Active,
         }
     }
 

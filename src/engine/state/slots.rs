@@ -27,9 +27,9 @@ pub(crate) fn fits(slots: &[Slot], requirements: &SlotRequirements) -> bool {
 
 /// Number of attempts that fit into the slots, if each slot has as many units as `units` returns.
 pub(crate) fn capacity(slots: &[Slot], requirements: &SlotRequirements, units: impl Fn(&Slot) -> i64) -> i64 {
-    let of_kind =
+    let attempts_for =
         |(kind, needed): &(Arc<str>, i64)| slot(slots, kind).map_or(0, |slot| units(slot).max(0) / (*needed).max(1));
-    requirements.iter().map(of_kind).min().unwrap_or(0)
+    requirements.iter().map(attempts_for).min().unwrap_or(0)
 }
 
 /// Marks the required units as used.

@@ -1,7 +1,7 @@
 //! Registered workers: their streams, leases and slots.
 //!
-//! A worker's lease is renewed by heartbeats, or by an open stream of the first generation of `Listen`, which replaces
-//! them. Without a renewal the worker
+//! A worker's lease is renewed by heartbeats, or by an open stream of `Listen`, which replaces them, unlike a stream of
+//! `ListenV2`. Without a renewal the worker
 //!
 //! - gets no new task after [`Timings::max_heartbeat_age`],
 //! - loses its running tasks after [`Timings::worker_lease`],
@@ -53,7 +53,7 @@ pub(crate) struct Registration {
 pub(crate) enum WorkerError {
     /// The worker is not registered.
     Unknown,
-    /// All of the worker's streams are closed; it must open a new one.
+    /// All of the worker's streams are closed; it must open a new stream.
     NoStream,
 }
 
@@ -87,7 +87,7 @@ pub(crate) struct Worker {
     pub(crate) lease_start: MonotonicInstant,
     /// Open streams, newest last; the newest gets the assignments.
     pub(crate) streams: Vec<StreamId>,
-    /// Open streams of the first generation of `Listen`, which replace heartbeats.
+    /// Open streams of `Listen`, which replace heartbeats. Streams of `ListenV2` do not.
     pub(crate) heartbeat_streams: Vec<StreamId>,
     /// Time at which the worker last opened a stream.
     pub(crate) listened: Option<Timestamp>,
@@ -106,9 +106,14 @@ pub(crate) struct Worker {
 impl Worker {
     /// The stream for new assignments; `None` if the worker may not get any now.
     pub(crate) fn assignable_stream(&self, now: ClockReading, max_heartbeat_age: Duration) -> Option<StreamId> {
+        if self.paused { None } else { self.online_stream(now, max_heartbeat_age) }
+    }
+
+    /// The newest stream; `None` unless the worker is online. A paused worker can be online.
+    pub(crate) fn online_stream(&self, now: ClockReading, max_heartbeat_age: Duration) -> Option<StreamId> {
         let is_fresh = !self.heartbeat_streams.is_empty()
             || self.heartbeat.is_some() && now.since(self.last_seen) < max_heartbeat_age;
-        if self.paused || self.unsubscribed || !is_fresh { None } else { self.streams.last().copied() }
+        if self.unsubscribed || !is_fresh { None } else { self.streams.last().copied() }
     }
 
     /// Whether the worker serves an action.
@@ -149,12 +154,12 @@ impl Workers {
         self.workers.get(&id)
     }
 
-    /// A registered worker to change; see [`Tracked::get_mut`].
+    /// Returns a registered worker to change; see [`Tracked::get_mut`].
     pub(crate) fn get_mut(&mut self, id: WorkerId) -> Result<&mut Worker, WorkerError> {
         self.workers.get_mut(&id).ok_or(WorkerError::Unknown)
     }
 
-    /// A worker, to change fields that are not stored; see [`Tracked::get_mut_untracked`].
+    /// Returns a worker, to change fields that are not stored; see [`Tracked::get_mut_untracked`].
     pub(crate) fn get_mut_untracked(&mut self, id: WorkerId) -> Option<&mut Worker> {
         self.workers.get_mut_untracked(&id)
     }
@@ -246,13 +251,13 @@ impl Workers {
 /// Leases.
 impl Workers {
     /// Sets the timer that checks a worker's lease, unless an earlier check is set. A heartbeat therefore moves no
-    /// timer; each check sets the next one.
+    /// timer; each check sets the next timer.
     pub(crate) fn arm_lease(&mut self, id: WorkerId, timers: &mut MonotonicTimers, timings: &Timings) {
         let Some(worker) = self.workers.get_mut_untracked(&id) else { return };
-        let at = worker.lease_start.plus(timings.worker_lease);
-        if worker.timer.is_none_or(|(armed, _)| armed > at) {
+        let lease_end = worker.lease_start.plus(timings.worker_lease);
+        if worker.timer.is_none_or(|(armed, _)| armed > lease_end) {
             timers.cancel(worker.timer.take());
-            worker.timer = Some(timers.set(at, Timer::Worker(id)));
+            worker.timer = Some(timers.set(lease_end, Timer::Worker(id)));
         }
     }
 

@@ -28,8 +28,8 @@ async fn calls_without_a_valid_token_are_refused() {
 
 #[tokio::test]
 async fn full_engine_refuses_new_runs_until_runs_end() {
-    let bound = EngineOptions { max_state_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
-    let (engine, mut client) = start(bound).await;
+    let small_state = EngineOptions { max_state_bytes: 200_000, keep_finished: 0, ..EngineOptions::default() };
+    let (engine, mut client) = start(small_state).await;
     let tenant = engine.handshake().tenant_id.clone();
     client.declare("t", |_| ()).await.unwrap();
     let input = format!(r#"{{"x":"{}"}}"#, "x".repeat(10_000));
@@ -122,10 +122,9 @@ async fn worker_labels_count_towards_the_limit() {
 }
 
 #[tokio::test]
-async fn invalid_calls_return_codes_of_real_engine() {
+async fn invalid_trigger_is_refused_with_its_whole_bulk() {
     let (engine, mut client) = start(EngineOptions::default()).await;
     client.declare("t", |_| ()).await.unwrap();
-    let unknown = uuid::Uuid::nil().to_string();
     let with = |change: fn(&mut v1::TriggerWorkflowRequest)| {
         let mut request = v1::TriggerWorkflowRequest { name: "t".into(), ..Default::default() };
         change(&mut request);
@@ -157,9 +156,23 @@ async fn invalid_calls_return_codes_of_real_engine() {
         serde_json::json!([]),
         "an invalid run refuses the whole bulk"
     );
-    let orphan = v1::TriggerWorkflowRequest { parent_task_run_external_id: Some(unknown.clone()), ..with(|_| ()) };
+    let unknown = uuid::Uuid::nil().to_string();
+    let orphan = v1::TriggerWorkflowRequest { parent_task_run_external_id: Some(unknown), ..with(|_| ()) };
     assert_eq!(client.workflows.trigger_workflow(orphan).await.unwrap_err().code(), Code::NotFound);
 
+    let huge = v1::TriggerWorkflowRunRequest {
+        workflow_name: "t".into(),
+        input: format!("{{\"a\":\"{}\"}}", "x".repeat(5 << 20)).into(),
+        ..Default::default()
+    };
+    assert_eq!(client.admin.trigger_workflow_run(huge).await.unwrap_err().code(), Code::ResourceExhausted);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn invalid_calls_return_codes_of_real_engine() {
+    let (engine, mut client) = start(EngineOptions::default()).await;
+    let unknown = uuid::Uuid::nil().to_string();
     assert_eq!(client.details("x").await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(client.details(&unknown).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(client.heartbeat("x").await.unwrap_err().code(), Code::InvalidArgument);
@@ -168,13 +181,13 @@ async fn invalid_calls_return_codes_of_real_engine() {
     assert_eq!(client.dispatcher.listen_v2(listen).await.unwrap_err().code(), Code::NotFound);
     let event = proto::StepActionEvent { task_run_external_id: unknown.clone(), event_type: 2, ..Default::default() };
     assert_eq!(client.dispatcher.send_step_action_event(event).await.unwrap_err().code(), Code::InvalidArgument);
-    let both = proto::WorkerRegisterRequest {
+    let registration = proto::WorkerRegisterRequest {
         worker_name: "w".into(),
         slots: Some(1),
         slot_config: [("a".to_owned(), 1)].into(),
         ..Default::default()
     };
-    assert_eq!(client.dispatcher.register(both).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(client.dispatcher.register(registration).await.unwrap_err().code(), Code::InvalidArgument);
     let chunk = proto::PutStreamEventRequest {
         task_run_external_id: unknown.clone(),
         message: vec![0xff],
@@ -183,18 +196,11 @@ async fn invalid_calls_return_codes_of_real_engine() {
     assert_eq!(client.events.put_stream_event(chunk).await.unwrap_err().code(), Code::InvalidArgument);
     let watch = proto::SubscribeToWorkflowEventsRequest { workflow_run_id: Some(unknown), ..Default::default() };
     assert_eq!(client.dispatcher.subscribe_to_workflow_events(watch).await.unwrap_err().code(), Code::NotFound);
-    let both = v1::CancelTasksRequest { external_ids: vec!["x".into()], filter: Some(Default::default()) };
-    assert_eq!(client.admin.cancel_tasks(both).await.unwrap_err().code(), Code::InvalidArgument);
+    let cancellation = v1::CancelTasksRequest { external_ids: vec!["x".into()], filter: Some(Default::default()) };
+    assert_eq!(client.admin.cancel_tasks(cancellation).await.unwrap_err().code(), Code::InvalidArgument);
     let schedule = proto::ScheduleWorkflowRequest::default();
     let status = client.workflows.schedule_workflow(schedule).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::NotFound, "workflow not found"));
-
-    let huge = v1::TriggerWorkflowRunRequest {
-        workflow_name: "t".into(),
-        input: format!("{{\"a\":\"{}\"}}", "x".repeat(5 << 20)).into(),
-        ..Default::default()
-    };
-    assert_eq!(client.admin.trigger_workflow_run(huge).await.unwrap_err().code(), Code::ResourceExhausted);
     engine.stop().await;
 }
 

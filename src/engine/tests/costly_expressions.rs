@@ -6,7 +6,7 @@ use super::*;
 
 /// An expression that, for inputs with the field `costly`, nests macros over ten elements to the given depth.
 fn expression(depth: usize) -> String {
-    let lists = (0..depth).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
+    let lists = (0..depth).map(|level| format!("[0,1,2,3,4,5,6,7,8,9].all(x{level}, ")).collect::<String>();
     format!("has(input.costly) && {lists}true{} ? 'costly' : input.id", ")".repeat(depth))
 }
 
@@ -34,10 +34,10 @@ fn assert_refused(status: &Status) {
 async fn costly_expression_refuses_trigger_without_blocking_other_calls() {
     let (engine, mut client) = start_with_costly_workflow().await;
     let item = v1::TriggerWorkflowRequest { name: "t".into(), input: COSTLY.into(), ..Default::default() };
-    let many = proto::BulkTriggerWorkflowRequest { workflows: vec![item; 100] };
+    let request = proto::BulkTriggerWorkflowRequest { workflows: vec![item; 100] };
     let (mut one, mut bulk) = (client.clone(), client.clone());
     let (one, bulk, other) = tokio::time::timeout(TEST_TIMEOUT, async {
-        tokio::join!(one.trigger("t", COSTLY), bulk.workflows.bulk_trigger_workflow(many), async {
+        tokio::join!(one.trigger("t", COSTLY), bulk.workflows.bulk_trigger_workflow(request), async {
             client.trigger("t", r#"{"id":"b"}"#).await
         })
     })

@@ -69,12 +69,12 @@ async fn database_of_format_1_opens_with_its_runs() {
 }
 
 #[tokio::test]
-async fn work_of_format_1_continues() {
+async fn runs_in_a_file_of_format_1_continue() {
     let dir = tempfile::tempdir().unwrap();
     database(dir.path()).execute_batch(include_str!("format_1.sql")).unwrap();
     let (engine, mut client) = start_on(dir.path()).await;
-    let again = proto::WorkerListenRequest { worker_id: WORKER.into() };
-    let _stream = client.dispatcher.listen_v2(again).await.unwrap().into_inner();
+    let listen = proto::WorkerListenRequest { worker_id: WORKER.into() };
+    let _stream = client.dispatcher.listen_v2(listen).await.unwrap().into_inner();
     client.heartbeat(WORKER).await.unwrap();
     client.report(RUNNING, 0, StepActionEventType::StepEventTypeCompleted, r#"{"w":1}"#).await;
     let dag = client.details(DAG).await.unwrap();

@@ -1,4 +1,4 @@
-//! The REST API.
+//! Tests of the REST API on a whole engine.
 
 use super::*;
 
@@ -28,11 +28,11 @@ async fn large_list_is_streamed_with_payloads_as_stored() {
 }
 
 #[tokio::test]
-async fn rest_shows_runs_workers_and_logs() {
+async fn rest_shows_a_run_and_its_log() {
     let (engine, mut client) = start(EngineOptions::default()).await;
     let tenant = engine.handshake().tenant_id.clone();
     client.declare("t", |_| ()).await.unwrap();
-    let (worker, mut work) = client.worker("t").await;
+    let (_, mut work) = client.worker("t").await;
     let get = async |path: String| super::rest(&engine, &format!("GET {path}"), "").await;
 
     let run = client.trigger_with("t", r#"{"a":1}"#, r#"{"k":"v"}"#).await.unwrap();
@@ -57,18 +57,37 @@ async fn rest_shows_runs_workers_and_logs() {
     let (_, rows) = get(format!("{list}:w")).await;
     assert_eq!(rows["rows"], serde_json::json!([]));
     assert_eq!(get(list).await.0, 400, "not a pair");
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn rest_shows_workers_and_workflows() {
+    let (engine, mut client) = start(EngineOptions::default()).await;
+    let tenant = engine.handshake().tenant_id.clone();
+    client.declare("t", |_| ()).await.unwrap();
+    let (worker, _work) = client.worker("t").await;
+    let get = async |path: String| super::rest(&engine, &format!("GET {path}"), "").await;
 
     let (_, workers) = get(format!("/api/v1/tenants/{tenant}/worker")).await;
     assert_eq!(
         (&workers["rows"][0]["status"], &workers["rows"][0]["metadata"]["id"]),
         (&"ACTIVE".into(), &worker.clone().into())
     );
-    let (_, flows) = get(format!("/api/v1/tenants/{tenant}/workflows?name=t")).await;
-    let flow = flows["rows"][0]["metadata"]["id"].as_str().unwrap().to_owned();
-    let (_, count) = get(format!("/api/v1/tenants/{tenant}/workflows/{flow}/worker-count")).await;
+    let (_, workflows) = get(format!("/api/v1/tenants/{tenant}/workflows?name=t")).await;
+    let workflow = workflows["rows"][0]["metadata"]["id"].as_str().unwrap().to_owned();
+    let (_, count) = get(format!("/api/v1/tenants/{tenant}/workflows/{workflow}/worker-count")).await;
     assert_eq!((&count["freeSlotCount"], &count["maxSlotCount"]), (&2.into(), &2.into()));
-    assert_eq!(get(format!("/api/v1/workflows/{flow}")).await.1["name"], "t");
+    assert_eq!(get(format!("/api/v1/workflows/{workflow}")).await.1["name"], "t");
     assert_eq!(get(format!("/api/v1/tenants/{tenant}")).await.1["version"], "V1");
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn rest_pauses_cancels_and_replays() {
+    let (engine, mut client) = start(EngineOptions::default()).await;
+    let tenant = engine.handshake().tenant_id.clone();
+    client.declare("t", |_| ()).await.unwrap();
+    let (worker, mut work) = client.worker("t").await;
 
     let pause = format!("PATCH /api/v1/workers/{worker}");
     let (_, paused) = super::rest(&engine, &pause, r#"{"isPaused":true}"#).await;
@@ -119,8 +138,9 @@ async fn task_events_have_texts_of_real_engine() {
     next(&mut work).await.unwrap();
     let release = proto::ReleaseSlotRequest { task_run_external_id: run.clone() };
     client.dispatcher.release_slot(release).await.unwrap();
-    let more = proto::RefreshTimeoutRequest { task_run_external_id: run.clone(), increment_timeout_by: "10s".into() };
-    client.dispatcher.refresh_timeout(more).await.unwrap();
+    let extension =
+        proto::RefreshTimeoutRequest { task_run_external_id: run.clone(), increment_timeout_by: "10s".into() };
+    client.dispatcher.refresh_timeout(extension).await.unwrap();
     client.report(&run, 1, StepActionEventType::StepEventTypeCompleted, r#"{"b":2}"#).await;
     let history = events(&engine, &run).await;
     let kinds: Vec<&str> = history.iter().map(|[kind, ..]| kind.as_str()).collect();
@@ -169,11 +189,11 @@ async fn run_of_several_tasks_is_counted_once() {
     let (_, mut work) = client.worker("t").await;
     client.trigger("t", "{}").await.unwrap();
     let call = format!("GET /api/v1/tenants/{tenant}/embedded-counts");
-    for ended in [0, 1] {
+    for finished in [0, 1] {
         let task = next(&mut work).await.unwrap().task_run_external_id;
         client.report(&task, 0, StepActionEventType::StepEventTypeCompleted, "{}").await;
         let (_, totals) = super::rest(&engine, &call, "").await;
-        assert_eq!([&totals["runsMade"], &totals["runsEnded"]], [&1, &ended]);
+        assert_eq!([&totals["runsMade"], &totals["runsEnded"]], [&1, &finished]);
     }
     engine.stop().await;
 }

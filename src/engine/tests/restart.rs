@@ -115,8 +115,8 @@ async fn worker_of_other_process_resumes_its_attempt() {
         Code::FailedPrecondition,
         "the worker has to listen again"
     );
-    let again = proto::WorkerListenRequest { worker_id: worker.clone() };
-    let mut work = client.dispatcher.listen_v2(again).await.unwrap().into_inner();
+    let listen = proto::WorkerListenRequest { worker_id: worker.clone() };
+    let mut work = client.dispatcher.listen_v2(listen).await.unwrap().into_inner();
     client.heartbeat(&worker).await.unwrap();
     client.report(&run, 0, completed(), "{}").await;
     let details = client.details(&run).await.unwrap();
@@ -188,9 +188,9 @@ async fn finished_runs_are_limited_by_count_size_and_age() {
         engine.stop().await;
     }
     // An age of zero retains no run.
-    let limits = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
+    let no_retention = EngineOptions { keep_finished_for: Duration::ZERO, ..options(dir.path()) };
     tokio::time::sleep(Duration::from_millis(2)).await;
-    let engine = Engine::start(limits).await.unwrap();
+    let engine = Engine::start(no_retention).await.unwrap();
     let tenant = engine.handshake().tenant_id.clone();
     let list = format!("GET /api/v1/stable/tenants/{tenant}/workflow-runs?only_tasks=false&since=2020-01-01T00:00:00Z");
     assert_eq!(rest(&engine, &list, "").await.1["rows"], serde_json::json!([]));
@@ -226,13 +226,13 @@ async fn damaged_database_is_renamed_and_newer_refused() {
         open().execute("UPDATE runs SET head = x'ffff'", []).unwrap();
         fs::read(&file).unwrap()
     };
-    for (at, damaged) in [b"not a database, whatever".to_vec(), torn, row].into_iter().enumerate() {
+    for (index, damaged) in [b"this is not a database".to_vec(), torn, row].into_iter().enumerate() {
         fs::write(&file, &damaged).unwrap();
         let (engine, mut client) = start(options(dir.path())).await;
         assert!(client.trigger("t", "{}").await.is_err(), "the engine starts with an empty state");
         client.declare("t", |_| ()).await.unwrap();
         engine.stop().await;
-        let aside = if at == 0 { "engine.db.damaged".to_owned() } else { format!("engine.db.damaged.{at}") };
+        let aside = if index == 0 { "engine.db.damaged".to_owned() } else { format!("engine.db.damaged.{index}") };
         assert!(fs::read(dir.path().join(&aside)).unwrap() == damaged, "{aside}");
     }
 }

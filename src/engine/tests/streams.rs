@@ -195,8 +195,8 @@ async fn worker_receives_tasks_on_a_new_stream() {
     assert_eq!(status.code(), Code::FailedPrecondition);
     let run = client.trigger("t", "{}").await.unwrap();
     assert_eq!(client.details(&run).await.unwrap().status(), v1::RunStatus::Queued);
-    let again = proto::WorkerListenRequest { worker_id: worker };
-    let mut work = client.dispatcher.listen_v2(again).await.unwrap().into_inner();
+    let listen = proto::WorkerListenRequest { worker_id: worker };
+    let mut work = client.dispatcher.listen_v2(listen).await.unwrap().into_inner();
     assert_eq!(next(&mut work).await.unwrap().task_run_external_id, run, "the same worker, on a new stream");
     engine.stop().await;
 }

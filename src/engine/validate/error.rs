@@ -1,4 +1,4 @@
-//! The error of validation.
+//! The error of a refused request.
 
 /// Refusal of a request. The message is a single line for the request's author.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Pushed events.
+//! Validates pushed events.
 
 use super::{error::Invalid, field, json};
 use crate::{engine::state::PushedEvent, hatchet::wire::proto::PushEventRequest};
@@ -8,16 +8,22 @@ const MAX_EVENTS: usize = 1000;
 
 /// Validates a pushed event.
 pub(crate) fn validate_event(event: &PushEventRequest, max_message: usize) -> Result<PushedEvent, Invalid> {
-    let input = json::validate_input(&event.payload, max_message)?;
-    let metadata =
-        json::validate_metadata(event.additional_metadata.as_deref(), max_message.saturating_sub(input.len()))?;
-    Ok(PushedEvent {
-        key: event.key.as_str().into(),
-        input,
-        metadata,
-        priority: field::validate_priority(event.priority)?,
-        scope: event.scope.clone(),
-    })
+    let metadata = event.additional_metadata.as_deref();
+    validate_event_parts(&event.key, &event.payload, metadata, event.priority, event.scope.clone(), max_message)
+}
+
+/// Validates the parts of a pushed event. `payload` and `metadata` are JSON texts.
+pub(crate) fn validate_event_parts(
+    key: &str,
+    payload: &str,
+    metadata: Option<&str>,
+    priority: Option<i32>,
+    scope: Option<String>,
+    max_message: usize,
+) -> Result<PushedEvent, Invalid> {
+    let input = json::validate_input(payload, max_message)?;
+    let metadata = json::validate_metadata(metadata, max_message.saturating_sub(input.len()))?;
+    Ok(PushedEvent { key: key.into(), input, metadata, priority: field::validate_priority(priority)?, scope })
 }
 
 /// Validates a bulk push. One invalid event fails the whole push.

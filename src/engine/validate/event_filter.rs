@@ -1,4 +1,4 @@
-//! Event filters.
+//! Validates event filters.
 
 use super::{error::Invalid, json};
 use crate::engine::state::{FilterRule, predicate::Predicate};
@@ -24,7 +24,22 @@ pub(super) fn validate_rule(fields: FilterFields<'_>) -> Result<FilterRule, (&'s
     if !json::is_object(payload) {
         return Err(("payload", "it is not a JSON object".to_owned()));
     }
-    Ok(FilterRule { scope: fields.scope.into(), predicate, payload: payload.into() })
+    Ok(FilterRule::new(fields.scope, predicate, payload))
+}
+
+/// Validates a stored filter.
+#[cfg(feature = "durable")]
+pub(crate) fn validate_stored_filter(scope: &str, expression: &str, payload: &str) -> Result<FilterRule, String> {
+    let fields = FilterFields { scope, expression, payload: Some(payload) };
+    validate_filter(fields).map_err(Invalid::into_message)
+}
+
+/// Compiles an expression that is evaluated once, with the variables of a filter.
+pub(crate) fn validate_expression(expression: &str) -> Result<Predicate, String> {
+    if expression.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Predicate::compile(expression)
 }
 
 /// Validates a filter of a REST request.

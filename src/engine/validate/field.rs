@@ -1,4 +1,4 @@
-//! Ids, names and priorities.
+//! Validates ids, names and priorities.
 
 use super::error::Invalid;
 use crate::hatchet::wire::{RunId, WorkerId, excerpt};
@@ -8,12 +8,12 @@ pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
-/// The rule of [`is_name`] for an error message.
+/// Returns the error text for a text that is not a name, with the rule of [`is_name`].
 pub(super) fn not_a_name(text: &str) -> String {
     format!("`{}` is not a name: use letters, digits and . - _", excerpt(text))
 }
 
-/// A priority: 1 to 3, if there is one.
+/// Validates a priority: 1 to 3, or none.
 pub(super) fn validate_priority(given: Option<i32>) -> Result<Option<i32>, Invalid> {
     match given {
         Some(n) if !(1..=3).contains(&n) => {
@@ -49,7 +49,7 @@ pub(crate) fn parse_external_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new("invalid external id"))
 }
 
-/// Parses the id of the run of a subscription to events.
+/// Parses the run id in a subscription to events.
 pub(crate) fn parse_workflow_run_id(text: &str) -> Result<RunId, Invalid> {
     text.parse().map_err(|_| Invalid::new(format!("invalid workflow run id {}", excerpt(text))))
 }

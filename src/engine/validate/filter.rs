@@ -1,4 +1,4 @@
-//! Filters by status, time, workflow and metadata.
+//! Validates filters by status, time, workflow and metadata.
 
 use super::{error::Invalid, field::parse_external_id};
 use crate::{

@@ -1,4 +1,4 @@
-//! Inputs, metadata, outputs and error texts.
+//! Validates inputs, metadata, outputs and error texts.
 //!
 //! Payloads are stored byte for byte. The checks ensure that a payload can be embedded in the JSON that tasks receive,
 //! and that it fits into the messages that carry it.
@@ -26,7 +26,7 @@ pub(super) fn validate_metadata(text: Option<&str>, max_message: usize) -> Resul
     Ok(parse_object(text.unwrap_or_default(), "additionalMetadata", max_message)?.unwrap_or("{}").into())
 }
 
-/// The text of a JSON object without the space around it; `None` for an empty text or another JSON value.
+/// Returns the text of a JSON object without the space around it; `None` for an empty text or another JSON value.
 fn parse_object<'a>(text: &'a str, field: &str, max_message: usize) -> Result<Option<&'a str>, Invalid> {
     if text.len() + ENVELOPE > max_message {
         return Err(Invalid::too_large(format!(
@@ -43,7 +43,7 @@ fn parse_object<'a>(text: &'a str, field: &str, max_message: usize) -> Result<Op
     Ok(Some(raw).filter(|raw| raw.starts_with('{')))
 }
 
-/// The text of a JSON value without the space around it, unless a real engine could not store it.
+/// Returns the text of a JSON value without the space around it, unless a real engine could not store it.
 fn parse_value<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|_| format!("invalid json in field `{field}`"))?;
     if has_nul(text) {
@@ -72,12 +72,12 @@ pub(super) fn validate_output(text: &str, max_message: usize) -> Result<Arc<str>
     Ok(text.into())
 }
 
-/// A task's error text, replaced or escaped if it cannot be sent to clients.
+/// Returns a task's error text, replaced or escaped if it cannot be sent to clients.
 pub(super) fn sendable_error_text(text: &str, max_message: usize) -> Arc<str> {
     if text.len() + ENVELOPE > max_message {
         ERROR_TOO_LARGE.into()
     } else if has_nul(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
-        // A real engine stores an error text that is JSON as JSON, and replaces it by this text if it has a NUL.
+        // A real engine stores an error text that is JSON as JSON, and replaces it with this text if it has a NUL.
         "error message contains invalid null character \\u0000. Escape it or take it out.".into()
     } else if text.contains('\0') {
         text.replace('\0', "\\0").into()

@@ -1,4 +1,4 @@
-//! Log lines of tasks.
+//! Validates log lines of tasks.
 
 use super::{error::Invalid, field, json};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 /// Largest number of characters of a message, as in a real engine.
 const MAX_CHARS: usize = 10_000;
 
-/// A log line that is to be added to a task.
+/// A validated log line that has not been added to its task yet.
 pub(crate) struct NewLogLine {
     pub(crate) task: RunId,
     pub(crate) message: String,

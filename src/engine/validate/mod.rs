@@ -17,6 +17,7 @@
 //! | `filter` | filters by status and metadata | `RunFilter` and its parts |
 //! | `json` | inputs, metadata, outputs, errors | texts that can be stored and sent |
 //! | `field` | ids, names, priorities | their types |
+//! | `error` | the reason of a refusal | [`Invalid`] |
 
 pub(super) mod definition;
 mod error;

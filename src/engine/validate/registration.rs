@@ -1,4 +1,4 @@
-//! Registrations of workers.
+//! Validates registrations of workers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -38,7 +38,7 @@ pub(crate) fn validate_registration(from: WorkerRegisterRequest, in_process: boo
     })
 }
 
-/// The labels of a worker.
+/// Converts the labels of a worker.
 pub(crate) fn convert_labels(
     labels: impl IntoIterator<Item = (String, WorkerLabels)>,
 ) -> impl Iterator<Item = (String, Label)> {
@@ -51,10 +51,10 @@ fn convert_runtime(info: RuntimeInfo) -> Runtime {
 }
 
 fn validate_actions(texts: &[String]) -> Result<Vec<String>, Invalid> {
-    let action = |(at, text): (usize, &String)| {
+    let action = |(index, text): (usize, &String)| {
         let action = text.parse::<ActionId>().map_err(|_| {
             Invalid::registration(
-                &format!("Actions[{at}]"),
+                &format!("Actions[{index}]"),
                 "Invalid action ID. Action IDs must be in the format <integrationId>:<verb>",
             )
         })?;
@@ -73,7 +73,7 @@ fn check_language(language: i32) -> Result<(), Invalid> {
     }
 }
 
-/// The name of an SDK's language over REST.
+/// Returns the name that REST shows for an SDK's language.
 pub(crate) fn language_name(language: i32) -> Option<&'static str> {
     match Sdks::try_from(language).ok()? {
         Sdks::Go => Some("GOLANG"),
@@ -84,7 +84,7 @@ pub(crate) fn language_name(language: i32) -> Option<&'static str> {
     }
 }
 
-/// The slots by type, in the order of the types' names.
+/// Validates the slots, and sorts them by the names of their types.
 fn validate_slots(count: Option<i32>, by_type: HashMap<String, i32>) -> Result<Vec<(String, i64)>, Invalid> {
     match count {
         Some(_) if !by_type.is_empty() => {

@@ -1,4 +1,4 @@
-//! Run templates: the workflow, payloads and priority of a run.
+//! Validates run templates: the workflow, payloads and priority of a run.
 
 use super::{error::Invalid, field, json};
 use crate::engine::state::RunTemplate;

@@ -1,4 +1,4 @@
-//! Triggers of single runs.
+//! Validates triggers of single runs.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ pub(crate) struct ParentRun {
     pub(crate) metadata: Arc<str>,
 }
 
-/// Validates a run that a gRPC call triggers. `version` is as in [`validate_item`]. `parent_run` is that of the
-/// request's parent task, or `None` if there is no such task, which the state machine refuses.
+/// Validates a run that a gRPC call triggers. `version` is as in [`validate_item`]. `parent_run` is the run of the
+/// request's parent task; `None` if there is no such task, which the state machine refuses.
 pub(crate) fn validate_trigger(
     from: &TriggerWorkflowRequest,
     version: Option<&Version>,
@@ -46,9 +46,9 @@ pub(crate) fn validate_trigger(
     Ok(TriggerItem { desired, ..validate_item(template, parent, version)? })
 }
 
-/// A run to be triggered. `version` is the newest version of the workflow, or `None` if the workflow is unknown, which
-/// the state machine refuses. Evaluates the version's expressions for idempotency and limits, which can take some
-/// milliseconds.
+/// Validates a run that is to be triggered. `version` is the newest version of the workflow, or `None` if the workflow
+/// is unknown, which the state machine refuses. Evaluates the version's expressions for idempotency and limits, which
+/// can take some milliseconds.
 pub(crate) fn validate_item(
     template: RunTemplate,
     parent: Option<Parent>,

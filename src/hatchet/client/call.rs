@@ -74,7 +74,7 @@ impl Client {
     }
 
     /// Starts a run, or returns a reference to the earlier run that holds its idempotency key. The input, metadata and
-    /// options have no effect on an earlier run. Otherwise like [`Client::run_no_wait`].
+    /// options have no effect on an earlier run. Otherwise behaves like [`Client::run_no_wait`].
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Client {
         RunNoWait { attaches: true, ..self.run_no_wait(task, input) }
     }
 
-    /// Runs a task by a name that is known at run time only, with JSON input and output. Otherwise like
+    /// Runs a task by a name that is known at run time only, with JSON input and output. Otherwise behaves like
     /// [`Client::run`].
     ///
     /// [`Stub::from_name`] does the same for the other calls.
@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// Starts a run for each input, and returns the references when the engine has accepted them: in the order of the
-    /// inputs, each with its own outcome. Otherwise like [`Client::run_many`].
+    /// inputs, each with its own outcome. Otherwise behaves like [`Client::run_many`].
     ///
     /// # Errors
     ///
@@ -213,7 +213,7 @@ impl Item {
         Self { input: Json(input), options: TriggerOptions::default() }
     }
 
-    /// The id of the run's trigger, a random one unless it is set.
+    /// Returns the id of the run's trigger. Sets a random id unless an id is set.
     fn trigger_id(&mut self) -> TriggerId {
         *self.options.trigger_id.get_or_insert_with(TriggerId::random)
     }
@@ -229,7 +229,7 @@ impl Serialize for Json {
 macro_rules! impl_options {
     ($builder:ident<$type:ident>, $($field:ident).+) => {
         impl<$type> $builder<$type> {
-            /// Sets the run's priority. Default: that of the task.
+            /// Sets the run's priority. Default: the task's priority.
             pub fn priority(mut self, priority: Priority) -> Self {
                 self.$($field).+.priority = Some(priority);
                 self
@@ -242,7 +242,8 @@ macro_rules! impl_options {
                 self
             }
 
-            /// Adds a label that the run wants of its worker. The labels of a run replace those of its task.
+            /// Adds a worker label that the run requires or prefers. The labels of a run replace the labels of its
+            /// task.
             pub fn desired_label(mut self, label: DesiredLabel) -> Self {
                 self.$($field).+.desired_labels.push(label);
                 self
@@ -327,7 +328,7 @@ impl<O> RunManyNoWait<O> {
 }
 
 impl<I: Serialize> RunItem<I> {
-    /// Creates an item with this input and no options. The priority is that of the call by default.
+    /// Creates an item with this input and no options. By default the item has the priority of the call.
     pub fn new(input: &I) -> Self {
         Self { item: Item::new(input), input: PhantomData }
     }
@@ -399,14 +400,25 @@ mod tests {
     use super::*;
     use crate::hatchet::client::{ClientConfig, Sources};
 
-    #[tokio::test]
-    async fn bulk_trigger_is_not_retried_past_its_deadline() {
-        // No server listens at this address.
+    /// A client of an address at which no server listens.
+    fn client() -> Client {
         let claims = r#"{"sub":"707d0855-80ab-4e1f-a156-f1c4546cbf52","grpc_broadcast_address":"127.0.0.1:9"}"#;
         let token = format!("eyJhbGciOiJFUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
         let settings = [("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")];
         let sources = Sources::from_pairs(settings);
-        let client = Client::new(ClientConfig::from_sources(&sources).unwrap()).unwrap();
+        Client::new(ClientConfig::from_sources(&sources).unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn empty_task_name_is_refused_before_a_connection() {
+        let error = client().run_no_wait(&Stub::<Value, Value>::from_name(""), &Value::Null).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().starts_with("invalid task name \"\""), "{error}");
+    }
+
+    #[tokio::test]
+    async fn bulk_trigger_is_not_retried_past_its_deadline() {
+        let client = client();
         let started = Instant::now();
         let call = client.run_many_no_wait(&Stub::<Value, Value>::from_name("t"), [Value::Object(Default::default())]);
         let results = call.deadline(Some(started + Duration::from_millis(300))).await;

@@ -18,18 +18,22 @@
 
 use std::{fmt, future::IntoFuture};
 
-use futures_util::future::BoxFuture;
+use futures_util::{
+    future::BoxFuture,
+    stream::{self, StreamExt as _},
+};
 use prost::Message as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
     Client, ClientError, ErrorKind,
+    span::{event_attributes, in_span, in_span_of_many},
     template::{metadata_json, object, text},
-    trigger::may_be_repeated,
+    trigger::{BULK_CALLS, may_be_repeated},
 };
 use crate::hatchet::{
-    task::Priority,
+    task::{CallSpan, Priority},
     transport::retry_until,
     wire::{
         EventId,
@@ -48,8 +52,8 @@ const MARGIN: usize = 4 * 1024;
 const EVENT_OVERHEAD: usize = 6;
 
 impl Client {
-    /// Pushes an event, and returns its id when the engine has accepted it. The payload is the input of the runs that the
-    /// event starts; its JSON form must be an object.
+    /// Pushes an event, and returns its id when the engine has accepted it. The payload is the input of the runs that
+    /// the event starts; its JSON form must be an object.
     ///
     /// The client's namespace is added to the key, as the official SDKs do.
     ///
@@ -60,23 +64,40 @@ impl Client {
     /// - [`Invalid`](ErrorKind::Invalid) for an empty key or scope, or a payload or metadata that is no JSON object or
     ///   contains NUL.
     /// - [`TooLarge`](ErrorKind::TooLarge) over the message limit, 4 MiB by default.
-    /// - Otherwise the error of the call. If the response was lost, the engine may have accepted the event: the call is not
-    ///   repeated then, because that could start runs twice.
+    /// - Otherwise the error of the call. If the response was lost, the engine may have accepted the event: the call is
+    ///   not repeated then, because that could start runs twice.
     pub fn push_event<P: Serialize>(&self, key: &str, payload: &P) -> PushEvent {
         PushEvent { client: self.clone(), event: NewEvent::new(key, payload) }
     }
 
-    /// Pushes many events, in calls of at most 1,000, one after the other. Returns a result for each event, in their order.
+    /// Pushes many events, in calls of at most 1,000 events, four of them concurrent. Returns a result for each event,
+    /// in their order.
     ///
-    /// An invalid event fails alone. If a call fails, its events fail with its error, and the later calls are still made.
+    /// A call also ends at the message limit, 4 MiB by default. The engine may receive the calls in another order. If
+    /// the order of events that do not fit into one call matters, await [`Client::push_event`] for each of them.
+    ///
+    /// An invalid event fails alone. If a call fails, its events fail with its error, and the other calls are still made.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::push_event`], separately for each event.
+    /// Returns the errors of [`Client::push_event`], separately for each event.
     pub async fn push_events(
         &self,
         events: impl IntoIterator<Item = NewEvent>,
     ) -> Vec<Result<PushedEvent, ClientError>> {
+        let events: Vec<NewEvent> = events.into_iter().collect();
+        let span = CallSpan::start("hatchet.bulk_push_event", |attributes| {
+            let mut keys: Vec<&str> = events.iter().map(|event| event.key.as_str()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            attributes
+                .number("hatchet.num_events", i64::try_from(events.len()).ok())
+                .text("hatchet.unique_event_keys", &Value::from(keys).to_string())
+        });
+        in_span_of_many(span, self.send_events(events)).await
+    }
+
+    async fn send_events(&self, events: Vec<NewEvent>) -> Vec<Result<PushedEvent, ClientError>> {
         let limit = self.config().max_send_message.saturating_sub(MARGIN);
         let mut results: Vec<Option<Result<PushedEvent, ClientError>>> = Vec::new();
         // The requests of each call, with their positions.
@@ -99,14 +120,15 @@ impl Client {
                 _ => calls.push((size, vec![(index, request)])),
             }
         }
-        for (_, call) in calls {
+        let calls = calls.into_iter().map(|(_, call)| async {
             let (indices, requests): (Vec<usize>, Vec<PushEventRequest>) = call.into_iter().unzip();
-            match self.push_call(requests).await {
-                Ok(mut pushed) => {
-                    pushed.truncate(indices.len());
-                    for (index, event) in indices.into_iter().zip(pushed) {
-                        results[index] = Some(Ok(event));
-                    }
+            (indices, self.push_call(requests).await)
+        });
+        let mut calls = stream::iter(calls).buffer_unordered(BULK_CALLS);
+        while let Some((indices, response)) = calls.next().await {
+            match response {
+                Ok(pushed) => {
+                    indices.into_iter().zip(pushed).for_each(|(index, event)| results[index] = Some(Ok(event)));
                 }
                 Err(error) => indices.into_iter().for_each(|index| results[index] = Some(Err(error.clone()))),
             }
@@ -114,7 +136,7 @@ impl Client {
         results.into_iter().map(|result| result.unwrap_or_else(|| Err(too_few_events()))).collect()
     }
 
-    /// Pushes events in one call.
+    /// Pushes valid events in one call. Returns them with their ids, in their order.
     async fn push_call(&self, events: Vec<PushEventRequest>) -> Result<Vec<PushedEvent>, ClientError> {
         let operation = &format!("pushing {} events", events.len());
         let events = &events;
@@ -163,7 +185,7 @@ impl NewEvent {
         Self { key: key.to_owned(), payload, scope: None, metadata: Map::new(), priority: None }
     }
 
-    /// Sets the scope: of the tasks that have filters, the event starts only those with a matching filter of this scope.
+    /// Sets the scope. A task with filters is started only if one of its filters has this scope and matches the event.
     /// Default: none.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
@@ -176,7 +198,7 @@ impl NewEvent {
         self
     }
 
-    /// Sets the priority of the runs that the event starts. Default: that of each task.
+    /// Sets the priority of the runs that the event starts. Default: each task's priority.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
         self
@@ -226,6 +248,16 @@ impl PushEvent {
     }
 
     async fn send(self) -> Result<PushedEvent, ClientError> {
+        let span = CallSpan::start("hatchet.push_event", |attributes| {
+            let NewEvent { key, scope, metadata, priority, .. } = &self.event;
+            event_attributes(attributes, metadata, *priority)
+                .text("hatchet.event_key", key)
+                .text("hatchet.scope", scope.as_deref().unwrap_or_default())
+        });
+        in_span(span, self.push()).await
+    }
+
+    async fn push(self) -> Result<PushedEvent, ClientError> {
         let Self { client, event } = self;
         let operation = &format!("pushing event {}", event.key);
         let request = &event.request(&client)?;

@@ -11,14 +11,14 @@ use crate::hatchet::{
     wire::proto::GetVersionRequest,
 };
 
-/// Metadata key of every run that a client triggers. Its value is a unique [`TriggerId`](crate::hatchet::wire::TriggerId),
-/// by which the run is found if the response to its trigger is lost.
+/// Metadata key of every run that a client triggers. Its value is a unique
+/// [`TriggerId`](crate::hatchet::wire::TriggerId), by which the run is found if the response to its trigger is lost.
 ///
 /// It replaces a value for this key in the metadata of the call. Children of the run inherit it, unless they have their
 /// own.
 pub const TRIGGER_KEY: &str = "rust_sdk_trigger";
 /// Concurrent triggers of single items of all bulk triggers of a client. A real engine executes five triggers at a time
-/// and fails those that wait too long.
+/// and fails triggers that wait too long.
 pub(super) const SINGLE_CALLS: usize = 4;
 
 /// A client of an engine. Cheap to clone; all clones share one connection and one watcher of runs.
@@ -60,15 +60,15 @@ impl Client {
 
     /// Creates a client of the engine that the environment selects. Sends nothing until the first call.
     ///
-    /// The rule is that of the binaries with `--embedded=auto`: the engine of `HATCHET_CLIENT_TOKEN` (in the environment,
-    /// or in `.env`, `.env.hatchet`, `.env.dev` or `.env.local` of the current folder), else the embedded engine that
-    /// runs on `HATCHET_EMBEDDED_DIR` (default `.hatchet`).
+    /// Selects the engine as the binaries do with `--embedded=auto`: the engine of `HATCHET_CLIENT_TOKEN` (in the
+    /// environment, or in `.env`, `.env.hatchet`, `.env.dev` or `.env.local` of the current folder), otherwise the
+    /// embedded engine that runs on `HATCHET_EMBEDDED_DIR` (default `.hatchet`).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](super::ErrorKind::Config) for an invalid setting, and
-    /// [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable) without a token if no embedded engine runs. The message
-    /// names the setting to change or the command to start.
+    /// [`ErrorKind::Unreachable`](super::ErrorKind::Unreachable) without a token if no embedded engine runs. The
+    /// message names the setting to change or the command to start.
     ///
     /// # Panics
     ///
@@ -107,8 +107,8 @@ impl Client {
         self.0.rest.as_ref()
     }
 
-    /// Returns the engine's version, such as `v0.101.27`. Makes one attempt, so that the result shows whether the engine
-    /// responds now.
+    /// Returns the engine's version, such as `v0.101.27`. Makes one attempt, so that the result shows whether the
+    /// engine responds now.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Client {
         self.version(Request::new(GetVersionRequest {})).await
     }
 
-    /// [`Client::engine_version`] with a timeout.
+    /// Calls [`Client::engine_version`] with a timeout.
     pub(crate) async fn engine_version_within(&self, limit: Duration) -> Result<String, ClientError> {
         self.version(with_timeout(limit, GetVersionRequest {})).await
     }

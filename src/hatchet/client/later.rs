@@ -31,34 +31,39 @@ use serde_json::Value;
 
 use super::{
     Client, ClientError, Cron, ErrorKind, RestClient, ScheduledRun,
+    span::{in_span, run_attributes},
     template::{RunTemplate, check_time, invalid, text},
     trigger::{may_be_repeated, trigger_failed},
 };
 use crate::hatchet::{
-    task::{CRON_RULE, Priority, Stub, is_cron},
+    task::{CallSpan, Priority, Stub},
     transport::retry_until,
-    wire::{CronId, ScheduleId, proto::ScheduleWorkflowRequest},
+    wire::{CronExpression, CronId, ScheduleId, proto::ScheduleWorkflowRequest},
 };
 
 impl Client {
-    /// Starts a run of a task at a time or after a delay: call [`Schedule::at`] or [`Schedule::after`]. A time in the past
-    /// starts the run immediately.
+    /// Starts a run of a task at a time or after a delay: call [`Schedule::at`] or [`Schedule::after`]. A time in the
+    /// past starts the run immediately.
     ///
     /// # Errors
     ///
     /// By [`ClientError::kind`]:
     ///
-    /// - [`Invalid`](ErrorKind::Invalid) for a time before 1970 or after 9999, or if an engine would refuse the input or
-    ///   metadata.
+    /// - [`Invalid`](ErrorKind::Invalid) for a time before 1970 or after 9999, or if an engine would refuse the input
+    ///   or metadata.
     /// - [`NotFound`](ErrorKind::NotFound) if no task of this name is registered.
-    /// - Otherwise the error of the call. If the response was lost, the engine may have stored the schedule: the call is not
-    ///   repeated then.
+    /// - Otherwise the error of the call. If the response was lost, the engine may have stored the schedule: the call
+    ///   is not repeated then.
     pub fn schedule<I: Serialize, O>(&self, task: &Stub<I, O>, input: &I) -> Schedule {
         Schedule { client: self.clone(), template: RunTemplate::new(task.name(), input) }
     }
 
-    /// Starts a run of a task at each time of a cron expression: five fields (minute, hour, day of month, month, weekday),
-    /// in UTC. The name distinguishes the crons of a task that have the same expression.
+    /// Starts a run of a task at each time of a cron expression: five fields (minute, hour, day of month, month,
+    /// weekday; 0 is Sunday), six with seconds first, or a descriptor such as `@daily` or `@every 5m`. Times are in UTC
+    /// unless `TZ=` with the name of a time zone precedes them, as in `TZ=Europe/Berlin 0 3 * * *`. The name
+    /// distinguishes the crons of a task that have the same expression.
+    ///
+    /// The engine looks up the time zone. A real engine accepts a cron with an unknown zone, and drops it.
     ///
     /// Requires the REST API.
     ///
@@ -66,9 +71,9 @@ impl Client {
     ///
     /// By [`ClientError::kind`]:
     ///
-    /// - [`Invalid`](ErrorKind::Invalid) for an empty name, an expression that is not one of five or six fields or a
-    ///   descriptor such as `@daily`, an input or metadata that an engine would refuse, an unknown task, or a name that the
-    ///   task has for this expression already.
+    /// - [`Invalid`](ErrorKind::Invalid) for an empty name, an expression that is malformed, out of range or never
+    ///   fires, an input or metadata that an engine would refuse, an unknown task, or a name that the task has for this
+    ///   expression already.
     /// - [`Config`](ErrorKind::Config) if the address of the REST API is not set.
     /// - Otherwise the errors of [`RestClient`].
     pub fn cron<I: Serialize, O>(&self, task: &Stub<I, O>, name: &str, expression: &str, input: &I) -> NewCron {
@@ -131,7 +136,7 @@ impl Schedule {
 macro_rules! impl_options {
     ($builder:ident) => {
         impl $builder {
-            /// Sets the priority of the run. Default: that of the task.
+            /// Sets the priority of the run. Default: the task's priority.
             pub fn priority(mut self, priority: Priority) -> Self {
                 self.template.priority = Some(priority);
                 self
@@ -157,6 +162,17 @@ impl_options!(NewCron);
 
 impl ScheduleAt {
     async fn send(self) -> Result<ScheduleRef, ClientError> {
+        let span = CallSpan::start("hatchet.schedule_workflow", |attributes| {
+            let time = check_time(self.at).map(|at| [prost_types::Timestamp::from(at).to_string()]);
+            let times = time.map(|time| Value::from_iter(time).to_string()).unwrap_or_default();
+            let RunTemplate { task, metadata, priority, .. } = &self.template;
+            run_attributes(attributes, &self.client, task, metadata, *priority)
+                .text("hatchet.run_at_timestamps", &times)
+        });
+        in_span(span, self.schedule()).await
+    }
+
+    async fn schedule(self) -> Result<ScheduleRef, ClientError> {
         let Self { client, template, at } = self;
         let (input, metadata) = template.payloads()?;
         let at = check_time(at)?;
@@ -188,9 +204,9 @@ impl NewCron {
     async fn send(self) -> Result<CronRef, ClientError> {
         let Self { client, template, name, expression } = self;
         text("cron name", &name)?;
-        if !is_cron(&expression) {
-            return Err(invalid(format!("invalid cron expression {expression:?}: {CRON_RULE}")));
-        }
+        // A real engine accepts any text, and drops a cron that it cannot parse.
+        CronExpression::parse(&expression)
+            .map_err(|reason| invalid(format!("invalid cron expression {expression:?}: {reason}")))?;
         let rest = client.require_rest("creating a cron")?;
         let workflow = client.config().namespaced(&template.task);
         let cron = rest.create_cron(&workflow, &name, &expression, &template).await?;
@@ -207,11 +223,12 @@ impl ScheduleRef {
         self.id
     }
 
-    /// Returns the schedule, with the run that it has started, if any.
+    /// Returns the schedule. An engine deletes it when its run starts: [`ErrorKind::NotFound`].
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient::schedule`], and [`ErrorKind::Config`] if the address of the REST API is not set.
+    /// Returns the errors of [`RestClient::schedule`], and [`ErrorKind::Config`] if the address of the REST API is not
+    /// set.
     pub async fn get(&self) -> Result<ScheduledRun, ClientError> {
         self.rest("reading a schedule")?.schedule(self.id).await
     }
@@ -220,18 +237,18 @@ impl ScheduleRef {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient::reschedule`], and [`ErrorKind::Config`] if the address of the REST API is not
-    /// set.
+    /// Returns the errors of [`RestClient::reschedule`], and [`ErrorKind::Config`] if the address of the REST API is
+    /// not set.
     pub async fn reschedule(&self, at: SystemTime) -> Result<ScheduledRun, ClientError> {
         self.rest("changing a schedule")?.reschedule(self.id, at).await
     }
 
-    /// Deletes the schedule. A run that it has started continues.
+    /// Deletes the schedule.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient::delete_schedule`], and [`ErrorKind::Config`] if the address of the REST API is
-    /// not set.
+    /// Returns the errors of [`RestClient::delete_schedule`], [`ErrorKind::NotFound`] if its run has started, and
+    /// [`ErrorKind::Config`] if the address of the REST API is not set.
     pub async fn delete(&self) -> Result<(), ClientError> {
         self.rest("deleting a schedule")?.delete_schedule(self.id).await
     }
@@ -260,8 +277,8 @@ impl CronRef {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient::set_cron_enabled`], and [`ErrorKind::Config`] if the address of the REST API is
-    /// not set.
+    /// Returns the errors of [`RestClient::set_cron_enabled`], and [`ErrorKind::Config`] if the address of the REST API
+    /// is not set.
     pub async fn set_enabled(&self, enabled: bool) -> Result<(), ClientError> {
         self.rest("changing a cron")?.set_cron_enabled(self.id, enabled).await
     }
@@ -270,8 +287,8 @@ impl CronRef {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient::delete_cron`], and [`ErrorKind::Config`] if the address of the REST API is not
-    /// set.
+    /// Returns the errors of [`RestClient::delete_cron`], and [`ErrorKind::Config`] if the address of the REST API is
+    /// not set.
     pub async fn delete(&self) -> Result<(), ClientError> {
         self.rest("deleting a cron")?.delete_cron(self.id).await
     }

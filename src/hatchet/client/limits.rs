@@ -1,4 +1,4 @@
-//! Rate limits, and the labels that a run wants of its worker.
+//! Rate limits, and the worker labels that a run requires or prefers.
 
 use std::time::SystemTime;
 
@@ -9,33 +9,24 @@ use super::{
 use crate::hatchet::{
     task::{DesiredLabel, LabelComparator, LabelValue, Window},
     transport::{retry, when_temporary},
-    wire::proto::{PauseRateLimitRequest, PutRateLimitRequest, RateLimitDuration, v1},
+    wire::proto::{PauseRateLimitRequest, PutRateLimitRequest, v1},
 };
 
 impl Client {
     /// Sets the units of each window of a rate limit with a fixed key, to which tasks refer by
-    /// [`RateLimit::of`](crate::hatchet::task::RateLimit::of). Creates the limit if it does not exist. Retries temporary
-    /// failures.
+    /// [`RateLimit::of`](crate::hatchet::task::RateLimit::of). Creates the limit if it does not exist. Retries
+    /// temporary failures.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](super::ErrorKind::Invalid) for an empty key or more than 2,147,483,647 units; otherwise the
-    /// error of the last attempt.
+    /// [`ErrorKind::Invalid`](super::ErrorKind::Invalid) for an empty key or more than 2,147,483,647 units; otherwise
+    /// the error of the last attempt.
     pub async fn put_rate_limit(&self, key: &str, units: u32, window: Window) -> Result<(), ClientError> {
         text("rate limit key", key)?;
         let limit = i32::try_from(units).map_err(|_| {
             super::template::invalid(format!("invalid rate limit units \"{units}\": use at most {}", i32::MAX))
         })?;
-        let duration = match window {
-            Window::Second => RateLimitDuration::Second,
-            Window::Minute => RateLimitDuration::Minute,
-            Window::Hour => RateLimitDuration::Hour,
-            Window::Day => RateLimitDuration::Day,
-            Window::Week => RateLimitDuration::Week,
-            Window::Month => RateLimitDuration::Month,
-            Window::Year => RateLimitDuration::Year,
-        };
-        let request = PutRateLimitRequest { key: key.to_owned(), limit, duration: duration.into() };
+        let request = PutRateLimitRequest { key: key.to_owned(), limit, duration: window.number() };
         retry(when_temporary, || {
             let (request, connection) = (request.clone(), self.connection());
             async move {
@@ -47,8 +38,8 @@ impl Client {
         Ok(())
     }
 
-    /// Pauses a rate limit: until `until`, no task that needs its units is assigned. An earlier time never shortens a pause.
-    /// Returns the end of the pause. Retries temporary failures. Requires an engine of version 0.114 or later.
+    /// Pauses a rate limit: until `until`, no task that needs its units is assigned. An earlier time never shortens a
+    /// pause. Returns the end of the pause. Retries temporary failures. Requires an engine of version 0.114 or later.
     ///
     /// # Errors
     ///
@@ -68,11 +59,11 @@ impl Client {
             }
         });
         let paused_until = response.await?.into_inner().paused_until;
-        Ok(paused_until.and_then(|at| at.try_into().ok()).unwrap_or(until))
+        Ok(paused_until.and_then(|time| time.try_into().ok()).unwrap_or(until))
     }
 }
 
-/// Converts a label that a task or a run wants.
+/// Converts a worker label that a task or a run requires or prefers.
 pub(in crate::hatchet) fn desired_label(label: &DesiredLabel) -> v1::DesiredWorkerLabels {
     let comparator = match label.comparator {
         LabelComparator::Equal => v1::WorkerLabelComparator::Equal,
@@ -92,5 +83,28 @@ pub(in crate::hatchet) fn desired_label(label: &DesiredLabel) -> v1::DesiredWork
         required: Some(label.is_required),
         comparator: Some(comparator.into()),
         weight: label.weight,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hatchet::wire::proto::RateLimitDuration;
+
+    #[test]
+    fn number_of_window_is_that_of_both_protocols() {
+        let windows = [
+            (Window::Second, "SECOND"),
+            (Window::Minute, "MINUTE"),
+            (Window::Hour, "HOUR"),
+            (Window::Day, "DAY"),
+            (Window::Week, "WEEK"),
+            (Window::Month, "MONTH"),
+            (Window::Year, "YEAR"),
+        ];
+        for (window, name) in windows {
+            assert_eq!(RateLimitDuration::from_str_name(name).map(i32::from), Some(window.number()));
+            assert_eq!(v1::RateLimitDuration::from_str_name(name).map(i32::from), Some(window.number()));
+        }
     }
 }

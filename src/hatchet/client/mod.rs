@@ -39,7 +39,7 @@
 //! Each module uses only modules to the right of it:
 //!
 //! ```text
-//!  call, events, later ──▶ trigger ──▶ runs ──▶ stream ──▶ handle (Client) ──▶ watcher ──▶ rest ──▶ transport
+//!  call, events, later ──▶ trigger ──▶ span ──▶ runs ──▶ stream ──▶ handle (Client) ──▶ watcher ──▶ rest ──▶ transport
 //! ```
 
 mod call;
@@ -50,12 +50,12 @@ mod limits;
 mod rest;
 mod run_error;
 mod runs;
+mod span;
 mod stream;
 mod template;
 mod trigger;
 mod watcher;
 
-pub(in crate::hatchet) use self::limits::desired_label;
 pub(crate) use self::trigger::{Parent, TriggerOptions, may_have_started};
 pub use self::{
     call::{Run, RunItem, RunMany, RunManyNoWait, RunNoWait},
@@ -72,6 +72,7 @@ pub use self::{
     stream::{RunEvent, RunEventKind, RunEvents, StreamSelector},
     watcher::{RunDetails, RunOutcome, TaskDetails},
 };
+pub(in crate::hatchet) use self::{limits::desired_label, rest::TaskRow};
 pub use crate::hatchet::transport::{
     Authenticated, ClientConfig, ClientError, Connection, ErrorKind, Proxies, Source, Sources, Tls, Token,
 };

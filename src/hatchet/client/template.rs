@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::ClientError;
 use crate::hatchet::{
-    task::{Context, Priority, TRACEPARENT},
+    task::{Context, Priority, TRACEPARENT, current_traceparent},
     transport::ErrorKind,
     wire::{check_object, has_nul},
 };
@@ -34,12 +34,13 @@ impl RunTemplate {
 
     /// Returns the input and the metadata as JSON objects.
     pub(super) fn payloads(&self) -> Result<(String, String), ClientError> {
+        text("task name", &self.task)?;
         let input = object(&format!("input of {}", self.task), self.input.clone())?;
         Ok((input, metadata_json(self.metadata.clone())?))
     }
 }
 
-/// Returns the metadata of a run or event as a JSON object, with the trace context of the calling body.
+/// Returns the metadata of a run or event as a JSON object, with the trace context of the call.
 pub(super) fn metadata_json(mut metadata: Map<String, Value>) -> Result<String, ClientError> {
     if let Some(trace) = missing_traceparent(&metadata) {
         metadata.insert(TRACEPARENT.to_owned(), trace.into());
@@ -47,12 +48,13 @@ pub(super) fn metadata_json(mut metadata: Map<String, Value>) -> Result<String, 
     object("metadata", Ok(Value::Object(metadata).to_string()))
 }
 
-/// The trace context of the attempt whose body makes the call, if any, unless the caller's metadata has one.
+/// The trace context of the call, unless the caller's metadata has one: the current OpenTelemetry span, or the trace
+/// context of the attempt whose body makes the call.
 pub(super) fn missing_traceparent(metadata: &Map<String, Value>) -> Option<String> {
     if metadata.contains_key(TRACEPARENT) {
         return None;
     }
-    Context::with_current(|ctx| ctx.traceparent().map(str::to_owned)).flatten()
+    current_traceparent().or_else(|| Context::with_current(|ctx| ctx.traceparent().map(str::to_owned)).flatten())
 }
 
 /// Checks the JSON of a field: an engine stores only objects.
@@ -75,9 +77,9 @@ pub(super) fn invalid(message: String) -> ClientError {
 }
 
 /// Checks a time that an engine stores.
-pub(super) fn check_time(at: Option<SystemTime>) -> Result<SystemTime, ClientError> {
-    let at = at.filter(|at| at.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since <= MAX_TIME));
-    at.ok_or_else(|| invalid("invalid time: use a time from 1970 to 9999".to_owned()))
+pub(super) fn check_time(time: Option<SystemTime>) -> Result<SystemTime, ClientError> {
+    let time = time.filter(|time| time.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since <= MAX_TIME));
+    time.ok_or_else(|| invalid("invalid time: use a time from 1970 to 9999".to_owned()))
 }
 
 #[cfg(test)]
@@ -85,11 +87,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn empty_task_name_is_refused() {
+        let error = RunTemplate::new("", &Map::new()).payloads().unwrap_err();
+        assert!(error.to_string().starts_with("invalid task name \"\""), "{error}");
+    }
+
+    #[test]
     fn time_outside_of_the_range_is_refused() {
-        let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-        assert!(check_time(at(0)).is_ok() && check_time(at(MAX_TIME.as_secs())).is_ok());
-        for at in [None, at(MAX_TIME.as_secs() + 1), SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(1))] {
-            assert!(check_time(at).unwrap_err().to_string().contains("invalid time"));
+        let time = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        assert!(check_time(time(0)).is_ok() && check_time(time(MAX_TIME.as_secs())).is_ok());
+        for time in [None, time(MAX_TIME.as_secs() + 1), SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(1))] {
+            assert!(check_time(time).unwrap_err().to_string().contains("invalid time"));
         }
     }
 }

@@ -23,8 +23,9 @@ impl HostNames {
         if bound.is_loopback() { Self::Loopback } else { Self::Addresses }
     }
 
-    /// Whether the request contains a host name, and only accepted ones. HTTP/2 has the name in the URI, HTTP/1 in the
-    /// header. A request with two headers does not match, since programs differ in the header that they use.
+    /// Whether the request contains an accepted host name, and no other host name. HTTP/2 has the name in the URI,
+    /// HTTP/1 in the header. A request with two headers does not match, since programs differ in the header that they
+    /// use.
     pub(crate) fn match_request(self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (host, second) = (hosts.next(), hosts.next());

@@ -15,8 +15,8 @@ pub(super) struct LogThrottle {
 }
 
 impl LogThrottle {
-    /// Records an occurrence. Returns the suffix of its log line, with the number of occurrences that were suppressed since
-    /// the last line. `None` if this occurrence is suppressed.
+    /// Records an occurrence. Returns the suffix of its log line, with the number of occurrences that were suppressed
+    /// since the last line. `None` if this occurrence is suppressed.
     pub(super) fn log(&mut self) -> Option<String> {
         let now = Instant::now();
         if self.last_logged.is_some_and(|last| now.duration_since(last) < MIN_INTERVAL) {

@@ -1,7 +1,7 @@
 //! Texts of operating system errors for users.
 //!
-//! A process without free file descriptors fails in operations that are unrelated to the cause, such as opening a folder.
-//! The texts here then contain that cause and its remedy instead of advice about the folder.
+//! A process without free file descriptors fails in operations that are unrelated to the cause, such as opening a
+//! folder. The texts here then contain that cause and its remedy instead of advice about the folder.
 
 use std::{fmt, io};
 
@@ -29,7 +29,8 @@ impl fmt::Display for OsError<'_> {
     }
 }
 
-/// Formats `<error>. <advice>`. If no file descriptor is free, the advice to raise that limit replaces the given one.
+/// Formats `<error>. <advice>`. If no file descriptor is free, the advice to raise that limit replaces the given
+/// advice.
 pub(crate) fn with_advice(error: &io::Error, advice: &str) -> String {
     match out_of_files(error) {
         Some(text) => text.to_owned(),

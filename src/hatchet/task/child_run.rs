@@ -1,8 +1,8 @@
 //! Typed calls that start child runs: runs that a body starts.
 //!
 //! A child is made once, however often its parent is retried: the engine identifies it by its parent and by its
-//! [key](ChildRun::key), or by the position of the call in the body. A retried body that makes the same calls in the same
-//! order therefore gets the runs of its earlier attempts.
+//! [key](ChildRun::key), or by the position of the call in the body. A retried body that makes the same calls in the
+//! same order therefore gets the runs of its earlier attempts.
 
 use std::{fmt, future::IntoFuture, marker::PhantomData};
 
@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, join_all};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{ChildError, ChildOutcome, ChildRequest, Context, Priority, Stub};
+use super::{ChildError, ChildOutcome, ChildRequest, Context, Priority, Stub, erased::decode};
 use crate::hatchet::wire::RunId;
 
 /// Maximum length of a child's key in bytes.
@@ -19,9 +19,10 @@ const MAX_KEY_LENGTH: usize = 255;
 impl Context {
     /// Runs a task as a child of this attempt, and waits for its output.
     ///
-    /// The child is made once, however often this task is retried; see [`ChildRun::key`]. It inherits the run's additional
-    /// metadata. If this run is cancelled, the worker cancels the children that the current attempt has started. From a
-    /// blocking or CPU body, wait with [`Context::block_on`].
+    /// The child is made once, however often this task is retried; see [`ChildRun::key`]. It inherits the run's
+    /// additional metadata. If this run is cancelled while an attempt runs, the worker cancels the children of this
+    /// attempt and, by the engine's list of runs, those of earlier attempts. Between two attempts, nothing cancels them.
+    /// From a blocking or CPU body, wait with [`Context::block_on`].
     ///
     /// ```
     /// use hatchet_quickstart::prelude::*;
@@ -48,8 +49,8 @@ impl Context {
         ChildRun { start: self.run_no_wait(task, input) }
     }
 
-    /// Starts a child of this attempt, and returns a reference to it when the engine has accepted it. Otherwise like
-    /// [`Context::run`].
+    /// Starts a child of this attempt, and returns a reference to it when the engine has accepted it. Otherwise behaves
+    /// like [`Context::run`].
     ///
     /// # Errors
     ///
@@ -62,12 +63,12 @@ impl Context {
     /// Runs a task once for each input as children of this attempt, and waits for all outputs: in the order of the
     /// inputs, each with its own outcome.
     ///
-    /// An input is an `I`, a `&I`, or a [`ChildItem`] with its own key and options. The children are started in calls of at
-    /// most 1,000. Otherwise like [`Context::run`].
+    /// An input is an `I`, a `&I`, or a [`ChildItem`] with its own key and options. The children are started in calls
+    /// of at most 1,000. Otherwise behaves like [`Context::run`].
     ///
     /// # Errors
     ///
-    /// Those of [`Context::run`], separately for each child.
+    /// Returns the errors of [`Context::run`], separately for each child.
     pub fn run_many<I, O, T>(&self, task: &Stub<I, O>, inputs: impl IntoIterator<Item = T>) -> ChildRunMany<O>
     where
         T: Into<ChildItem<I>>,
@@ -75,8 +76,8 @@ impl Context {
         ChildRunMany { start: self.run_many_no_wait(task, inputs) }
     }
 
-    /// Starts a child of this attempt for each input, and returns the references: in the order of the inputs, each with its
-    /// own outcome. Otherwise like [`Context::run_many`].
+    /// Starts a child of this attempt for each input, and returns the references: in the order of the inputs, each with
+    /// its own outcome. Otherwise behaves like [`Context::run_many`].
     ///
     /// # Errors
     ///
@@ -175,12 +176,13 @@ pub struct ChildRef<O> {
     output: PhantomData<fn() -> O>,
 }
 
-/// The options of a child.
+/// Options of a child run that the caller has set.
 #[derive(Debug, Default)]
 struct Options {
     key: Option<String>,
     priority: Option<Priority>,
     metadata: Map<String, Value>,
+    sticky: bool,
 }
 
 struct Item {
@@ -231,9 +233,8 @@ impl Start {
             }
         }
         let children = ctx.children();
-        let mut started =
-            if requests.is_empty() { Vec::new() } else { children.runner.start(ctx.info(), &task, requests).await }
-                .into_iter();
+        let start = children.runner.start(ctx.info(), &task, requests);
+        let mut started = ctx.span().parent_scope(start).await.into_iter();
         let runs: Vec<Result<RunId, ChildError>> = results
             .into_iter()
             .map(|invalid| match invalid {
@@ -250,7 +251,7 @@ impl Start {
 
 fn request(task: &str, index: i32, item: Item, defaults: &Options) -> Result<ChildRequest, ChildError> {
     let input = item.input.map_err(|e| ChildError::invalid(format!("invalid input of {task}: {e}")))?;
-    let Options { key, priority, mut metadata } = item.options;
+    let Options { key, priority, mut metadata, sticky } = item.options;
     let key = key.or_else(|| defaults.key.clone());
     if let Some(key) = key.as_ref().filter(|key| key.is_empty() || key.len() > MAX_KEY_LENGTH || key.contains('\0')) {
         let rule = format!("use 1 to {MAX_KEY_LENGTH} bytes without NUL");
@@ -259,7 +260,8 @@ fn request(task: &str, index: i32, item: Item, defaults: &Options) -> Result<Chi
     for (name, value) in &defaults.metadata {
         metadata.entry(name).or_insert_with(|| value.clone());
     }
-    Ok(ChildRequest { input, index, key, priority: priority.or(defaults.priority), metadata })
+    let (priority, sticky) = (priority.or(defaults.priority), sticky || defaults.sticky);
+    Ok(ChildRequest { input, index, key, priority, metadata, sticky })
 }
 
 fn too_few_runs(task: &str) -> ChildError {
@@ -269,16 +271,28 @@ fn too_few_runs(task: &str) -> ChildError {
 macro_rules! impl_options {
     ($builder:ident<$type:ident>, $($field:ident).+) => {
         impl<$type> $builder<$type> {
-            /// Sets the child's priority. Default: that of its task.
+            /// Sets the child's priority. Default: its task's priority.
             pub fn priority(mut self, priority: Priority) -> Self {
                 self.$($field).+.priority = Some(priority);
                 self
             }
 
-            /// Adds a pair to the child's additional metadata. It takes precedence over a pair of the parent with the same
-            /// key, which the child inherits otherwise.
+            /// Adds a pair to the child's additional metadata. It takes precedence over a pair of the parent with the
+            /// same key, which the child inherits otherwise.
             pub fn metadata(mut self, key: &str, value: impl Into<Value>) -> Self {
                 self.$($field).+.metadata.insert(key.to_owned(), value.into());
+                self
+            }
+
+            /// Runs the child on the worker of this attempt, by the declared [`Sticky`](crate::hatchet::task::Sticky) of the
+            /// child: [`Hard`](crate::hatchet::task::Sticky::Hard) waits for the worker,
+            /// [`Soft`](crate::hatchet::task::Sticky::Soft) runs elsewhere while it has no free slot. Without effect on a
+            /// child that is not declared sticky. Default: any worker.
+            ///
+            /// A hard sticky child ends with its schedule timeout if the worker has not registered it, or if its parent waits
+            /// for it with the last slot of the worker. The CPU tasks of a process are a worker of their own.
+            pub fn sticky(mut self) -> Self {
+                self.$($field).+.sticky = true;
                 self
             }
         }
@@ -288,11 +302,11 @@ macro_rules! impl_options {
 macro_rules! impl_key {
     ($builder:ident<$type:ident>, $($field:ident).+) => {
         impl<$type> $builder<$type> {
-            /// Identifies the child among those of its parent, in all attempts: 1 to 255 bytes. Default: the position of the
-            /// call among the calls of the attempt, from 0.
+            /// Identifies the child among the children of its parent, in all attempts: 1 to 255 bytes. Default: the
+            /// position of the call among the calls of the attempt, from 0.
             ///
-            /// Set a key if the order or the number of the calls can differ between attempts. The key does not depend on the
-            /// task: a second call with the same key gets the run of the first, even for another task.
+            /// Set a key if the order or the number of the calls can differ between attempts. The key does not depend
+            /// on the task: a second call with the same key gets the run of the first, even for another task.
             pub fn key(mut self, key: impl Into<String>) -> Self {
                 self.$($field).+.key = Some(key.into());
                 self
@@ -341,7 +355,7 @@ impl<O: DeserializeOwned> ChildRef<O> {
     ///
     /// # Errors
     ///
-    /// Those of [`Context::run`].
+    /// Returns the errors of [`Context::run`].
     pub async fn result(&self) -> Result<O, ChildError> {
         let run = self.id;
         let outcome = tokio::select! {
@@ -350,9 +364,7 @@ impl<O: DeserializeOwned> ChildRef<O> {
         };
         match outcome {
             ChildOutcome::Completed(json) => {
-                let mut reader = serde_json::Deserializer::from_str(&json);
-                serde_path_to_error::deserialize(&mut reader)
-                    .map_err(|e| ChildError::Output { run, reason: format!("field `{}`: {}", e.path(), e.inner()) })
+                decode(&json).map_err(|bad| ChildError::Output { run, reason: bad.to_string() })
             }
             ChildOutcome::Failed(error) => Err(ChildError::Failed { run, error }),
             ChildOutcome::Cancelled(reason) => Err(ChildError::Cancelled { run, reason }),

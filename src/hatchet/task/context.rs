@@ -18,6 +18,7 @@ use super::{
     children::{ChildRunner, Children},
     control::{Control, ControlKind, Controls},
     run_info::RunInfo,
+    spans::AttemptSpan,
 };
 use crate::hatchet::wire::{format_duration, parse_duration, readable_duration};
 
@@ -38,7 +39,7 @@ const MAX_QUEUED_EMISSIONS: usize = 1_000;
 pub const RUN_LOG: &str = "hatchet::run";
 
 /// Target of the `tracing` events for the lines of [`Context::log`]. They have the level DEBUG, lines of
-/// [`LogLevel::Debug`] the level TRACE. The fields are those of [`RUN_LOG`] at the start of an attempt.
+/// [`LogLevel::Debug`] the level TRACE. They have the fields of the [`RUN_LOG`] event at the start of an attempt.
 ///
 /// A filter for [`RUN_LOG`] applies to this target, too.
 pub const RUN_LOG_LINES: &str = "hatchet::run::log";
@@ -49,6 +50,7 @@ pub struct Context(Arc<Inner>);
 
 struct Inner {
     info: RunInfo,
+    span: AttemptSpan,
     canceller: Canceller,
     emissions: mpsc::Sender<Emission>,
     lost_lines: AtomicU64,
@@ -98,7 +100,7 @@ impl Context {
     #[cfg(test)]
     pub(crate) fn new(info: RunInfo) -> (Self, Canceller, mpsc::Receiver<Emission>) {
         let canceller = Canceller::default();
-        let (ctx, emissions) = Self::for_attempt(info, canceller.clone(), Arc::new(NoChildren));
+        let (ctx, emissions) = Self::for_attempt(info, AttemptSpan::default(), canceller.clone(), Arc::new(NoChildren));
         (ctx, canceller, emissions)
     }
 
@@ -106,18 +108,24 @@ impl Context {
     /// already.
     pub(in crate::hatchet) fn for_attempt(
         info: RunInfo,
+        span: AttemptSpan,
         canceller: Canceller,
         runner: Arc<dyn ChildRunner>,
     ) -> (Self, mpsc::Receiver<Emission>) {
         let (emissions, receiver) = mpsc::channel(MAX_QUEUED_EMISSIONS);
         let (children, controls) = (Children::new(runner), Controls::new());
-        let inner = Inner { info, canceller, emissions, lost_lines: AtomicU64::new(0), children, controls };
+        let inner = Inner { info, span, canceller, emissions, lost_lines: AtomicU64::new(0), children, controls };
         (Self(Arc::new(inner)), receiver)
     }
 
     /// Returns the data of the run and attempt.
     pub fn info(&self) -> &RunInfo {
         &self.0.info
+    }
+
+    /// The span of the attempt.
+    pub(in crate::hatchet) fn span(&self) -> &AttemptSpan {
+        &self.0.span
     }
 
     /// The child runs of the attempt.
@@ -140,12 +148,38 @@ impl Context {
         self.0.info.retry_count.saturating_add(1)
     }
 
+    /// Returns the maximum number of attempts that failures may use: one more than the task's `retries`. The number of an
+    /// attempt is greater after the loss of a worker or a replay, which use no retry.
+    ///
+    /// ```
+    /// use hatchet_quickstart::prelude::*;
+    ///
+    /// fn is_last_attempt(ctx: &Context) -> bool {
+    ///     ctx.attempt_number() >= ctx.max_attempts()
+    /// }
+    /// ```
+    pub fn max_attempts(&self) -> u32 {
+        self.0.info.max_attempts
+    }
+
     /// Returns the run's additional metadata.
     pub fn additional_metadata(&self) -> &Map<String, Value> {
         &self.0.info.additional_metadata
     }
 
-    /// Writes a line to the run's log in Hatchet at level INFO. Otherwise the same as [`Context::log_at`].
+    /// Returns the payload of the event filter that has started the run: that of
+    /// [`DefaultFilter::payload`](super::DefaultFilter::payload), or of a filter that was created over REST. Empty for a
+    /// run that no filter has started.
+    pub fn filter_payload(&self) -> &Map<String, Value> {
+        &self.0.info.filter_payload
+    }
+
+    /// Returns the id of the worker that executes the attempt.
+    pub fn worker_id(&self) -> &str {
+        &self.0.info.worker_id
+    }
+
+    /// Writes a line to the run's log in Hatchet at level INFO. Otherwise behaves like [`Context::log_at`].
     pub fn log(&self, message: impl Into<String>) {
         self.log_at(LogLevel::Info, message);
     }
@@ -174,7 +208,7 @@ impl Context {
 
     /// Returns the W3C trace context of the run, its `traceparent`, if its metadata has one: the caller has set it, or a
     /// real engine has created it. Children of the attempt inherit it, and so do the runs and events that the body starts
-    /// with a client.
+    /// with a client. With the feature `opentelemetry` they get that of their own span instead.
     pub fn traceparent(&self) -> Option<&str> {
         self.additional_metadata().get(TRACEPARENT)?.as_str()
     }
@@ -236,7 +270,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// If the duration is out of range, the attempt has ended, or the engine does not accept the call.
+    /// If the duration is out of range, the attempt has finished, or the engine does not accept the call.
     pub async fn refresh_timeout(&self, by: Duration) -> Result<(), TaskError> {
         self.0.controls.request(check_extension(by)?).await.map_err(TaskError::new)
     }
@@ -254,13 +288,13 @@ impl Context {
         self.0.controls.request_blocking(check_extension(by)?).map_err(TaskError::new)
     }
 
-    /// Returns the attempt's slots to the worker while the body continues, so that the worker starts another attempt. Use
-    /// it before a long wait. The execution timeout still applies; afterwards the engine cannot cancel the attempt. Engine
-    /// v0.104.7 uses the slots only after the attempt has ended.
+    /// Returns the attempt's slots to the worker while the body continues, so that the worker starts another attempt.
+    /// Use it before a long wait. The execution timeout still applies; afterwards the engine cannot cancel the attempt.
+    /// Engine v0.104.7 uses the slots only after the attempt has finished.
     ///
     /// # Errors
     ///
-    /// If the attempt has ended, or the engine does not accept the call.
+    /// If the attempt has finished, or the engine does not accept the call.
     pub async fn release_slot(&self) -> Result<(), TaskError> {
         self.0.controls.request(ControlKind::ReleaseSlot).await.map_err(TaskError::new)
     }
@@ -276,6 +310,54 @@ impl Context {
     /// Panics if called in an async body, which must use [`Context::release_slot`].
     pub fn release_slot_blocking(&self) -> Result<(), TaskError> {
         self.0.controls.request_blocking(ControlKind::ReleaseSlot).map_err(TaskError::new)
+    }
+
+    /// Requests that the engine cancels the task run, this attempt included. The cancellation reaches the body like that of
+    /// a caller: an async body is dropped 1 s later. The other tasks of a workflow continue, unless they depend on it.
+    ///
+    /// ```
+    /// use hatchet_quickstart::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, JsonSchema)]
+    /// # struct Input { is_obsolete: bool }
+    /// async fn body(input: Input, ctx: Context) -> Result<Input, TaskError> {
+    ///     if input.is_obsolete {
+    ///         ctx.cancel().await?;
+    ///         return Err(TaskError::cancelled(ctx.cancelled().await));
+    ///     }
+    ///     Ok(input)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the attempt has ended, or the engine does not accept the call.
+    pub async fn cancel(&self) -> Result<(), TaskError> {
+        self.0.controls.request(ControlKind::Cancel).await.map_err(TaskError::new)?;
+        self.cancel_in_test();
+        Ok(())
+    }
+
+    /// Cancels the task run as [`Context::cancel`] does, from a blocking or CPU body.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Context::cancel`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if called in an async body, which must use [`Context::cancel`].
+    pub fn cancel_blocking(&self) -> Result<(), TaskError> {
+        self.0.controls.request_blocking(ControlKind::Cancel).map_err(TaskError::new)?;
+        self.cancel_in_test();
+        Ok(())
+    }
+
+    /// In a test of a body, which has no engine, a request to cancel the run takes effect immediately.
+    fn cancel_in_test(&self) {
+        if self.0.controls.is_test() {
+            self.0.canceller.cancel(CancelReason::Requested);
+        }
     }
 
     /// Takes the receiver of the requests. `None` if it was taken before.

@@ -23,6 +23,8 @@ pub(in crate::hatchet) enum ControlKind {
     RefreshTimeout(Duration),
     /// Returns the attempt's slots while its body continues.
     ReleaseSlot,
+    /// Cancels the task run.
+    Cancel,
 }
 
 impl Control {
@@ -54,7 +56,7 @@ impl Controls {
         self.receiver().take()
     }
 
-    /// Sends a request and waits for its result. The error says why it failed.
+    /// Sends a request and waits for its result. The error contains the reason.
     pub(super) async fn request(&self, kind: ControlKind) -> Result<(), String> {
         if self.is_test() {
             return Ok(());
@@ -64,7 +66,7 @@ impl Controls {
         response.await.map_err(|_| ended())?
     }
 
-    /// Does the same as [`Controls::request`], and blocks the thread.
+    /// Sends a request as [`Controls::request`] does, and blocks the thread until its result arrives.
     pub(super) fn request_blocking(&self, kind: ControlKind) -> Result<(), String> {
         if self.is_test() {
             return Ok(());
@@ -75,7 +77,7 @@ impl Controls {
     }
 
     /// Whether no worker receives the requests.
-    fn is_test(&self) -> bool {
+    pub(super) fn is_test(&self) -> bool {
         self.receiver().is_some()
     }
 }

@@ -302,7 +302,7 @@ fn with_hook(body: Body, hook: Arc<dyn Fn(&Context) + Send + Sync>) -> Body {
 
 /// Decodes the input of a run.
 pub(super) fn decode_input<I: DeserializeOwned>(input: &AttemptInput) -> Result<I, String> {
-    decode(&input.input).map_err(|bad| format!("input {bad}"))
+    decode(&input.input).map_err(|bad| format!("input: {bad}"))
 }
 
 /// Decodes JSON. The error names the field that does not fit.
@@ -403,7 +403,10 @@ mod tests {
     fn undecodable_field_is_named_and_fatal() {
         let outcome = run(r#"{"n":{"count":"x"}}"#, |_, _| Ok(()));
         let Outcome::Failed { error, may_retry: false, .. } = outcome else { panic!("{outcome:?}") };
-        assert!(error.starts_with("BadInput: input field `n.count`:"), "{error}");
+        assert!(error.starts_with("BadInput: input: field `n.count`:"), "{error}");
+        let outcome = run("1", |_, _| Ok(()));
+        let Outcome::Failed { error, may_retry: false, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(error.starts_with("BadInput: input: invalid type: integer `1`"), "{error}");
     }
 
     #[test]

@@ -10,8 +10,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// The failure of a task.
 ///
 /// `?` converts any error into a failure that may be retried, as often as the task's [`retries`](super::Task::retries)
-/// allow. [`TaskError::fatal`] returns a failure that is never retried, [`TaskError::retry_after`] a failure with a delay
-/// before its retry.
+/// allow. [`TaskError::fatal`] returns a failure that is never retried, [`TaskError::retry_after`] a failure with a
+/// delay before its retry.
 ///
 /// ```
 /// use hatchet_quickstart::prelude::*;
@@ -46,11 +46,21 @@ pub enum Retry {
 }
 
 /// An input or output that does not fit the task's type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("field `{field}`: {reason}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadInput {
     field: String,
     reason: String,
+}
+
+impl Error for BadInput {}
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field.as_str() {
+            "." => f.write_str(&self.reason),
+            field => write!(f, "field `{field}`: {}", self.reason),
+        }
+    }
 }
 
 impl BadInput {

@@ -1,5 +1,5 @@
-//! Tasks and workflows: a name, input and output types, a body, and options. This module uses no transport, so that a task can be
-//! compiled and tested without an engine.
+//! Tasks and workflows: a name, input and output types, a body, and options. This module uses no transport, so that a
+//! task can be compiled and tested without an engine.
 //!
 //! A [`Stub`] is the name and the types of a task. A [`Task`] consists of a stub and a body:
 //!
@@ -41,6 +41,7 @@ mod error;
 mod observe;
 mod options;
 mod run_info;
+mod spans;
 mod stub;
 mod typed;
 mod validate;
@@ -70,11 +71,12 @@ pub use options::{
     WorkflowOptions,
 };
 pub use run_info::RunInfo;
+pub(in crate::hatchet) use spans::{AttemptSpan, Attributes, CallSpan, current_traceparent};
 pub use stub::Stub;
 pub(in crate::hatchet) use typed::Body as TypedBody;
 pub use typed::Task;
 pub use validate::InvalidTask;
-pub(in crate::hatchet) use validate::{CRON_RULE, is_cron, is_name};
+pub(in crate::hatchet) use validate::is_name;
 pub(in crate::hatchet) use workflow::{Action, ConditionKind, RegisteredFlow, RegisteredFlowTask, Role, validate_all};
 pub use workflow::{
     Condition, ErasedWorkflow, Event, Flow, Handle, Hook, OrGroup, Parents, TaskFailure, WithParents, Workflow, event,

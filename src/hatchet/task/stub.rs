@@ -51,8 +51,8 @@ impl<I, O> Stub<I, O> {
         Self { name: Cow::Borrowed(name), output_task: None, default_metadata: &[], types: PhantomData }
     }
 
-    /// Sets the task of a workflow whose output is the output of the run. Needed for a workflow of several tasks, unless
-    /// `O` has a field for each task.
+    /// Sets the task of a workflow whose output is the output of the run. Needed for a workflow of several tasks,
+    /// unless `O` has a field for each task.
     ///
     /// A task that was skipped has no output: then the result is `None` if `O` is an `Option`, else an error.
     pub const fn output_of(mut self, task: &'static str) -> Self {

@@ -1,4 +1,4 @@
-//! A task with its types.
+//! A task with its types, and the options of its runs.
 
 use std::{fmt, sync::Arc};
 

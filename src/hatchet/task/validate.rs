@@ -1,34 +1,32 @@
 //! Limits of names and options, checked before a task or workflow is registered.
 //!
 //! An engine refuses the same values, some of them with INTERNAL and without the name of the field. The check before
-//! the registration has the same error for typed tasks, aliases and keyed copies. CEL expressions are compiled by the
-//! engine only.
+//! the registration has the same error for typed tasks, aliases and keyed copies. CEL expressions are compiled, and the
+//! time zones of crons looked up, by the engine only.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, collections::HashSet, fmt, time::Duration};
 
 use super::{Concurrency, ErasedTask, MaxRuns, RateLimit, RateLimitKey, RateLimitValue, TaskOptions, WorkflowOptions};
-use crate::hatchet::wire::{check_object, readable_duration};
+use crate::hatchet::wire::{CronExpression, check_object, readable_duration};
 
-/// Maximum duration that an engine accepts: that of Go, 2^63 - 1 nanoseconds, rounded down to hours.
+/// Maximum duration that an engine accepts: 2^63 - 1 nanoseconds, as in Go, rounded down to hours.
 const MAX_DURATION: Duration = Duration::from_secs(2_562_047 * 3600);
 const MIN_DURATION: Duration = Duration::from_millis(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(86_400);
 const CEL_RULE: &str = "use a CEL expression whose result is a string";
 const NAME_RULE: &str = "use letters, digits, `.`, `-` and `_` only";
-pub(in crate::hatchet) const CRON_RULE: &str =
-    "use five fields, six with seconds first, or a descriptor such as @daily";
 /// Limit of 32-bit numbers on the wire.
 const NUMBER_RULE: &str = "1 to 2147483647";
 
-/// A name or option that an engine would refuse. The message contains the task or workflow, the field, the value and the
-/// rule.
+/// A name or option that an engine would refuse. The message contains the task or workflow, the field, the value and
+/// the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{subject}: invalid {field} \"{value}\": {rule}")]
 pub struct InvalidTask {
     subject: String,
     field: &'static str,
     value: String,
-    rule: &'static str,
+    rule: Cow<'static, str>,
 }
 
 impl InvalidTask {
@@ -55,9 +53,9 @@ impl Subject {
         &self,
         field: &'static str,
         value: &dyn fmt::Display,
-        rule: &'static str,
+        rule: impl Into<Cow<'static, str>>,
     ) -> Result<T, InvalidTask> {
-        Err(InvalidTask { subject: self.0.clone(), field, value: shorten(&value.to_string()), rule })
+        Err(InvalidTask { subject: self.0.clone(), field, value: shorten(&value.to_string()), rule: rule.into() })
     }
 
     pub(super) fn check_name(&self, name: &str) -> Result<(), InvalidTask> {
@@ -138,7 +136,13 @@ impl Subject {
         self.check_duration("execution timeout", options.execution_timeout)?;
         self.check_duration("schedule timeout", options.schedule_timeout)?;
         options.concurrency.iter().try_for_each(|limit| self.check_concurrency(limit))?;
-        options.rate_limits.iter().try_for_each(|limit| self.check_rate_limit(limit))?;
+        for (index, limit) in options.rate_limits.iter().enumerate() {
+            self.check_rate_limit(limit)?;
+            // A real engine answers INTERNAL.
+            if options.rate_limits[..index].iter().any(|earlier| earlier.unique_key() == limit.unique_key()) {
+                return self.invalid("rate limit key", &limit.unique_key().1, "use each key once in a task");
+            }
+        }
         for label in &options.desired_labels {
             self.check_text("desired label", &label.key, "use a key that is not empty")?;
         }
@@ -151,39 +155,36 @@ impl Subject {
             self.check_duration("idempotency ttl", idempotency.ttl)?;
         }
         options.concurrency.iter().try_for_each(|limit| self.check_concurrency(limit))?;
-        for key in &options.events {
+        for (index, key) in options.events.iter().enumerate() {
             self.check_text("event", key, "use a key that is not empty")?;
+            // A real engine answers INTERNAL.
+            if options.events[..index].contains(key) {
+                return self.invalid("event", key, "use each key once");
+            }
         }
+        let mut filters = HashSet::new();
         for filter in &options.default_filters {
             let rule = "use a CEL expression whose result is a boolean";
             self.check_text("default filter expression", &filter.expression, rule)?;
             self.check_text("default filter scope", &filter.scope, "use a text that is not empty")?;
             filter.payload.iter().try_for_each(|json| self.check_json("default filter payload", json))?;
+            // A real engine answers INTERNAL.
+            if !filters.insert(filter.unique_key()) {
+                let rule = "use each expression once with the same scope and payload";
+                return self.invalid("default filter expression", &filter.expression, rule);
+            }
         }
-        for cron in &options.crons {
-            if !is_cron(cron) {
-                return self.invalid("cron", cron, CRON_RULE);
+        for (index, cron) in options.crons.iter().enumerate() {
+            if let Err(reason) = CronExpression::parse_declared(cron) {
+                return self.invalid("cron", cron, reason);
+            }
+            // A real engine answers INTERNAL.
+            if options.crons[..index].contains(cron) {
+                return self.invalid("cron", cron, "use each expression once");
             }
         }
         options.cron_input.iter().try_for_each(|json| self.check_json("cron input", json))
     }
-}
-
-/// Whether a text has the form of a cron expression. The engine checks the values of the fields when a workflow is
-/// registered. Over REST a real engine accepts any text and ignores a cron that it cannot parse.
-pub(in crate::hatchet) fn is_cron(text: &str) -> bool {
-    const DESCRIPTORS: [&str; 7] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
-    let text = text.trim();
-    let text = match text.strip_prefix("TZ=").or_else(|| text.strip_prefix("CRON_TZ=")) {
-        Some(zoned) => zoned.split_once(' ').map_or("", |(_, fields)| fields.trim()),
-        None => text,
-    };
-    let is_field = |field: &str| {
-        field.chars().all(|c| c.is_ascii_alphanumeric() || "*,-/?".contains(c))
-            && field.starts_with(|c| c != '-' && c != '/')
-    };
-    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-    DESCRIPTORS.contains(&text) || (matches!(fields.len(), 5 | 6) && fields.iter().all(|field| is_field(field)))
 }
 
 fn shorten(text: &str) -> String {
@@ -211,6 +212,8 @@ pub(in crate::hatchet) fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::hatchet::task::{DefaultFilter, DesiredLabel, IdempotencyMethod, Stub, Task, Window};
 
@@ -230,6 +233,7 @@ mod tests {
             (named("a:b"), "name"),
             (named("ä"), "name"),
             (t().alias(""), "name"),
+            (t().on_event("k").on_event("other").on_event("k"), "event"),
             (t().retries(u32::MAX), "retries"),
             (t().backoff(0.5, second), "backoff factor"),
             (t().backoff(1000.5, second), "backoff factor"),
@@ -249,6 +253,23 @@ mod tests {
             (t().rate_limit(RateLimit::of("")), "rate limit key"),
             (t().rate_limit(RateLimit::of("k").units(0)), "rate limit units"),
             (t().rate_limit(RateLimit::of("k").units("")), "rate limit units"),
+            (t().rate_limit(RateLimit::of("k")).rate_limit(RateLimit::of("k").units(2)), "rate limit key"),
+            (
+                t().rate_limit(RateLimit::of("input.k").units("input.n")).rate_limit(RateLimit::per(
+                    "input.k",
+                    1,
+                    Window::Day,
+                )),
+                "rate limit key",
+            ),
+            (
+                t().rate_limit(RateLimit::per("input.k", 1, Window::Day)).rate_limit(RateLimit::per(
+                    "input.k",
+                    9,
+                    Window::Year,
+                )),
+                "rate limit key",
+            ),
             (t().rate_limit(RateLimit::per("", 1, Window::Day)), "rate limit key"),
             (t().rate_limit(RateLimit::per("'k'", 0, Window::Day)), "rate limit limit"),
             (t().desired_label(DesiredLabel::new("", 1)), "desired label"),
@@ -257,14 +278,27 @@ mod tests {
             (t().default_filter(DefaultFilter::new("", "s")), "default filter expression"),
             (t().default_filter(DefaultFilter::new("true", "")), "default filter scope"),
             (t().default_filter(DefaultFilter::new("true", "s").payload(&[1])), "default filter payload"),
+            (
+                t().default_filter(DefaultFilter::new("true", "s"))
+                    .default_filter(DefaultFilter::new("true", "s").payload(&Empty::new())),
+                "default filter expression",
+            ),
+            (
+                t().default_filter(DefaultFilter::new("true", "s").payload(&json!({ "a": 1, "b": 2 })))
+                    .default_filter(DefaultFilter::new("true", "s").payload(&json!({ "b": 2, "a": 1 }))),
+                "default filter expression",
+            ),
             (t().on_cron(""), "cron"),
             (t().on_cron("* * *"), "cron"),
-            (t().on_cron("@daily 3"), "cron"),
+            (t().on_cron("@daily"), "cron"),
+            (t().on_cron("60 * * * *"), "cron"),
+            (t().on_cron("0 0 30 2 *"), "cron"),
+            (t().on_cron("0 3 * * *").on_cron("0 4 * * *").on_cron("0 3 * * *"), "cron"),
         ] {
             let error = task.erase().validate().unwrap_err();
             assert_eq!(error.field(), field, "{error}");
         }
-        let error = Stub::<[u8; 1], Empty>::new("t").blocking_task(|_, _| Ok(Empty::new())).on_cron("@daily");
+        let error = Stub::<[u8; 1], Empty>::new("t").blocking_task(|_, _| Ok(Empty::new())).on_cron("0 3 * * *");
         assert_eq!(error.cron_input(&[1]).erase().validate().unwrap_err().field(), "cron input");
     }
 
@@ -277,7 +311,12 @@ mod tests {
             .schedule_timeout(MIN_DURATION)
             .on_cron("* * * * *")
             .on_cron("TZ=Europe/Berlin 0 0 3 * * *")
-            .on_cron("@daily")
+            .default_filter(DefaultFilter::new("true", "s"))
+            .default_filter(DefaultFilter::new("true", "s").payload(&json!({ "a": 1 })))
+            .rate_limit(RateLimit::of("input.k"))
+            .rate_limit(RateLimit::per("input.k", 1, Window::Day))
+            .rate_limit(RateLimit::of("k"))
+            .rate_limit(RateLimit::of("k").units("input.n"))
             .cron_input(&Empty::new())
             .slots(2_147_483_647);
         assert_eq!(task.erase().validate(), Ok(()));
@@ -285,12 +324,11 @@ mod tests {
     }
 
     #[test]
-    fn malformed_cron_expression_is_recognized() {
-        for valid in ["0 3 * * *", "*/5 1-5 ? JAN,DEC MON", "0 0 3 * * *", "@daily", "TZ=Europe/Berlin 0 3 * * *"] {
-            assert!(is_cron(valid), "{valid}");
-        }
-        for invalid in ["", "0 3 * *", "0 3 * * * * *", "nightly", "@every 1h", "TZ=UTC", "a; b c d e", "0 3 * * -1"] {
-            assert!(!is_cron(invalid), "{invalid}");
-        }
+    fn error_of_a_cron_names_the_value_and_the_rule() {
+        let error = named("t").on_cron("61 * * * *").erase().validate().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "task \"t\": invalid cron \"61 * * * *\": `61` is not a valid minute: the values are 0 to 59"
+        );
     }
 }

@@ -1,21 +1,30 @@
 //! One attempt of a task's body.
 
-use std::{collections::HashMap, fmt, pin::pin};
+use std::{collections::HashMap, fmt, marker::PhantomData, pin::pin};
 
 use serde_json::{Map, Value};
 
 use super::children::{RecordedChildren, Response, TestChild, response};
 use crate::hatchet::task::{
-    CancelReason, Canceller, Context, Emission, LogLevel, Payload, RunInfo, Stub, Task, TaskError, TypedBody,
+    AttemptSpan, CancelReason, Canceller, Context, Emission, LogLevel, Payload, RunInfo, Stub, Task, TaskError,
+    TypedBody,
 };
 
-/// An attempt of a task's body, prepared for a test. Returned by [`Task::test`].
+/// An attempt of a task's body, prepared for a test. Returned by [`Task::test`] and
+/// [`Workflow::test`](crate::hatchet::task::Workflow::test).
 #[must_use = "a test runs the body only when `run` is called"]
-pub struct BodyTest<I, O> {
-    task: Task<I, O>,
+pub struct BodyTest<I, O, B = Task<I, O>> {
+    pub(super) body: B,
     info: RunInfo,
     canceller: Canceller,
     children: HashMap<String, Response>,
+    types: PhantomData<fn(I) -> O>,
+}
+
+/// A body under test: that of a [`Task`], or of a task of a [`Workflow`](crate::hatchet::task::Workflow).
+pub trait TestedBody<I, O> {
+    /// Runs the body to its end.
+    fn run_body(self, input: I, ctx: Context) -> impl Future<Output = Result<O, TaskError>> + Send;
 }
 
 /// The result of an attempt in a test, with the log lines, chunks and child runs of its body.
@@ -52,13 +61,19 @@ impl<I: Payload, O: Payload> Task<I, O> {
             run_id: id.clone(),
             workflow_run_id: id,
             task_name: self.name().to_owned(),
+            max_attempts: self.options().retries.saturating_add(1),
+            worker_id: uuid::Uuid::new_v4().to_string(),
             ..RunInfo::default()
         };
-        BodyTest { task: self.clone(), info, canceller: Canceller::default(), children: HashMap::new() }
+        BodyTest::new(self.clone(), info)
     }
 }
 
-impl<I: Payload, O: Payload> BodyTest<I, O> {
+impl<I: Payload, O: Payload, B: TestedBody<I, O>> BodyTest<I, O, B> {
+    pub(super) fn new(body: B, info: RunInfo) -> Self {
+        Self { body, info, canceller: Canceller::default(), children: HashMap::new(), types: PhantomData }
+    }
+
     /// Sets the number of earlier attempts. Default 0.
     pub fn retry_count(mut self, retries: u32) -> Self {
         self.info.retry_count = retries;
@@ -68,6 +83,12 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
     /// Adds a pair to the run's additional metadata.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.info.additional_metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Adds a field to the payload of the event filter that has started the run.
+    pub fn filter_payload(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.info.filter_payload.insert(key.into(), value.into());
         self
     }
 
@@ -105,20 +126,9 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
     /// Panics if the body panics, or if a blocking or CPU body is run outside a tokio runtime.
     pub async fn run(self, input: I) -> TestRun<O> {
         let children = RecordedChildren::new(self.children);
-        let (ctx, mut emissions) = Context::for_attempt(self.info, self.canceller, children.clone());
-        let body = async {
-            match self.task.body() {
-                TypedBody::Async(body) => ctx.clone().scope(async { body(input, ctx).await }).await,
-                TypedBody::Blocking(body) | TypedBody::Cpu(body) => {
-                    let body = body.clone();
-                    match tokio::task::spawn_blocking(move || ctx.clone().sync_scope(|| body(input, ctx))).await {
-                        Ok(result) => result,
-                        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-                    }
-                }
-            }
-        };
-        let mut body = pin!(body);
+        let (ctx, mut emissions) =
+            Context::for_attempt(self.info, AttemptSpan::default(), self.canceller, children.clone());
+        let mut body = pin!(self.body.run_body(input, ctx));
         let (mut logs, mut chunks) = (Vec::new(), Vec::new());
         let mut collect = |emission| match emission {
             Emission::Log { level, message, fields } => logs.push(LogLine { level, message, fields }),
@@ -138,13 +148,33 @@ impl<I: Payload, O: Payload> BodyTest<I, O> {
     }
 }
 
-impl<I, O> fmt::Debug for BodyTest<I, O> {
+impl<I: Payload, O: Payload> TestedBody<I, O> for Task<I, O> {
+    async fn run_body(self, input: I, ctx: Context) -> Result<O, TaskError> {
+        match self.body() {
+            TypedBody::Async(body) => ctx.clone().scope(async { body(input, ctx).await }).await,
+            TypedBody::Blocking(body) | TypedBody::Cpu(body) => {
+                let body = body.clone();
+                on_thread(move || ctx.clone().sync_scope(|| body(input, ctx))).await
+            }
+        }
+    }
+}
+
+/// Runs a body on a separate thread, and panics if it panics.
+pub(super) async fn on_thread<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
+    match tokio::task::spawn_blocking(body).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+impl<I, O, B: fmt::Debug> fmt::Debug for BodyTest<I, O, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyTest")
-            .field("task", &self.task)
+            .field("body", &self.body)
             .field("info", &self.info)
             .field("cancelled", &self.canceller.reason())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -158,12 +188,15 @@ mod tests {
     #[tokio::test]
     async fn context_describes_the_prepared_attempt() {
         let task = Stub::new("t").task(|_: Json, ctx: Context| async move {
-            ctx.log_at(LogLevel::Warn, format!("{} {}", ctx.retry_count(), ctx.additional_metadata()["k"]));
+            let numbers = format!("{} of {}", ctx.attempt_number(), ctx.max_attempts());
+            let (metadata, payload) = (&ctx.additional_metadata()["k"], &ctx.filter_payload()["f"]);
+            ctx.log_at(LogLevel::Warn, format!("{numbers} {metadata} {payload}"));
             Err::<Json, _>(TaskError::new("failed after its log line"))
         });
-        let run = task.test().retry_count(2).metadata("k", "v").run(Json::new()).await;
+        let test = task.retries(4).test().retry_count(2).metadata("k", "v").filter_payload("f", 1);
+        let run = test.run(Json::new()).await;
         assert_eq!(run.result.unwrap_err().to_string(), "failed after its log line");
-        let line = LogLine { level: LogLevel::Warn, message: "2 \"v\"".to_owned(), fields: Map::new() };
+        let line = LogLine { level: LogLevel::Warn, message: "3 of 5 \"v\" 1".to_owned(), fields: Map::new() };
         assert_eq!(run.logs, [line]);
     }
 

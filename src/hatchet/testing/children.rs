@@ -20,7 +20,7 @@ use crate::hatchet::{
 pub struct TestChild {
     /// The name of the child's task.
     pub task: String,
-    /// The input.
+    /// The input that the body has passed.
     pub input: Value,
     /// The key, if the body has set one.
     pub key: Option<String>,
@@ -30,6 +30,8 @@ pub struct TestChild {
     pub priority: Option<Priority>,
     /// The additional metadata that the body has set, without the inherited pairs.
     pub metadata: Map<String, Value>,
+    /// Whether the child desires the worker of its parent.
+    pub sticky: bool,
 }
 
 /// Returns the outcome for an input.
@@ -72,13 +74,14 @@ impl RecordedChildren {
             return Ok(run);
         }
         let (run, outcome) = (RunId::random(), response(input.clone()));
-        let ChildRequest { index, key, priority, metadata, .. } = request;
+        let ChildRequest { index, key, priority, metadata, sticky, .. } = request;
         let mut recorded = self.lock();
         recorded.outcomes.insert(run, outcome);
         if let Some(key) = &key {
             recorded.by_key.insert(key.clone(), run);
         }
-        recorded.children.push(TestChild { task: task.to_owned(), input, key, index, priority, metadata });
+        let task = task.to_owned();
+        recorded.children.push(TestChild { task, input, key, index, priority, metadata, sticky });
         Ok(run)
     }
 }
@@ -142,7 +145,7 @@ mod tests {
         let task = PARENT.task(|input: Json, ctx: Context| async move {
             let first = ctx.run(&CHILD, &input).metadata("k", "v").await?;
             let keyed = [ChildItem::new(&first).key("same"), ChildItem::new(&input).key("same")];
-            let outputs = ctx.run_many(&CHILD, keyed).priority(Priority::High).await;
+            let outputs = ctx.run_many(&CHILD, keyed).priority(Priority::High).sticky().await;
             outputs.into_iter().next_back().unwrap().map_err(TaskError::from)
         });
         let output = |mut input: Json| {
@@ -157,6 +160,7 @@ mod tests {
         assert_eq!(children, [(0, None, &json!(1)), (1, Some("same"), &json!(2))]);
         assert_eq!((run.children[0].metadata["k"].as_str(), run.children[0].priority), (Some("v"), None));
         assert_eq!(run.children[1].priority, Some(Priority::High));
+        assert_eq!([0, 1].map(|index: usize| run.children[index].sticky), [false, true]);
     }
 
     #[tokio::test]

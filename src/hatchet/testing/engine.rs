@@ -43,8 +43,8 @@ use crate::{
 /// ```
 ///
 /// The engine's time also passes by itself, like real time. The time of the test's process does not change: a body that
-/// sleeps for an hour sleeps for an hour, and [`Schedule::after`](crate::hatchet::client::Schedule::after) counts from the
-/// time of the process, so use [`TestEngine::now`] with `at`.
+/// sleeps for an hour sleeps for an hour, and [`Schedule::after`](crate::hatchet::client::Schedule::after) counts from
+/// the time of the process, so use [`TestEngine::now`] with `at`.
 ///
 /// # Panics
 ///
@@ -83,11 +83,11 @@ impl TestEngine {
         self.workers.push(started.await.unwrap_or_else(|error| panic!("starting the worker failed: {error}")));
     }
 
-    /// Moves the engine's time forward. Stops at each timer that is due in between (a retry, a timeout, a schedule, a cron),
-    /// so that the tasks that it starts are executed before the next.
+    /// Moves the engine's time forward. Stops at each timer that is due in between (a retry, a timeout, a schedule, a
+    /// cron), so that the tasks that it starts are executed before the next.
     ///
-    /// A body counts as waiting if it runs for 100 ms of real time without a call to the engine. So if a body computes for
-    /// longer, wait for its run before you move the time.
+    /// A body counts as waiting if it runs for 100 ms of real time without a call to the engine. So if a body computes
+    /// for longer, wait for its run before you move the time.
     pub async fn advance(&self, by: Duration) {
         self.engine.advance(by).await;
     }
@@ -103,8 +103,8 @@ impl TestEngine {
         self.engine.now()
     }
 
-    /// Returns the inputs of all runs of a task, in the order of their triggers: by calls, parents, events, schedules and
-    /// crons.
+    /// Returns the inputs of all runs of a task, in the order of their triggers: by calls, parents, events, schedules
+    /// and crons.
     pub fn triggered<I: DeserializeOwned, O>(&self, task: &Stub<I, O>) -> Vec<I> {
         let read = |json: String| match serde_json::from_str(&json) {
             Ok(input) => input,

@@ -28,8 +28,10 @@ mod body;
 mod children;
 #[cfg(feature = "testing")]
 mod engine;
+mod workflow;
 
 pub use body::{BodyTest, LogLine, TestRun};
 pub use children::TestChild;
 #[cfg(feature = "testing")]
 pub use engine::TestEngine;
+pub use workflow::WorkflowTask;

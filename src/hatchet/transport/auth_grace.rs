@@ -1,7 +1,7 @@
 //! The grace period for a refused token.
 //!
-//! A real engine reads each token from its database and responds with UNAUTHENTICATED if that fails for any reason. So it
-//! refuses every token while its database restarts. The refusal of a token that was accepted before is therefore
+//! A real engine reads each token from its database and responds with UNAUTHENTICATED if that fails for any reason. So
+//! it refuses every token while its database restarts. The refusal of a token that was accepted before is therefore
 //! temporary at first ([`ErrorKind::AuthGracePeriod`]) and final only after [`GRACE_PERIOD`]. The refusal of any other
 //! token is final immediately.
 //!
@@ -25,8 +25,8 @@ use crate::hatchet::wire::{readable_duration, readable_seconds};
 /// Time for which a refused token is retried. A restart of an engine's database takes a minute or less; a longer wait
 /// would only delay the error of a revoked token.
 const GRACE_PERIOD: Duration = Duration::from_secs(90);
-/// Maximum time between two refusals of the same grace period. After a longer gap, in which no call was made, a new one
-/// starts. Waiting callers retry at least every 5 s.
+/// Maximum time between two refusals of the same grace period. After a longer gap, in which no call was made, a new
+/// period starts. Waiting callers retry at least every 5 s.
 const MAX_GAP: Duration = Duration::from_secs(30);
 
 /// Acceptance and refusals of a connection's token.

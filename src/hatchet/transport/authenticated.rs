@@ -26,15 +26,15 @@ use super::{auth_grace::AuthState, call_deadline::CallDeadline, link::Link, live
 const STREAMS: [&str; 4] = ["Listen", "ListenV2", "SubscribeToWorkflowEvents", "SubscribeToWorkflowRuns"];
 /// Methods whose failure is costly: a run may or may not have started, or a worker does not start.
 const COSTLY_METHODS: [&str; 4] = ["TriggerWorkflow", "BulkTriggerWorkflow", "Register", "PutWorkflow"];
-/// Delay of the failure of [`COSTLY_METHODS`] after their connection was closed. An engine that only stalls still responds
-/// on the same connection.
+/// Delay of the failure of [`COSTLY_METHODS`] after their connection was closed. An engine that only stalls still
+/// responds on the same connection.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The transport of generated stubs, on one connection to an engine. It sends the token with every call.
 ///
-/// A call fails with DEADLINE_EXCEEDED after its timeout, which is 30 s plus the time of its own bytes on a slow link, with
-/// OUT_OF_RANGE if its request is larger than the client may send, and with UNAVAILABLE when the connection is dead.
-/// Streams fail when the connection is dead.
+/// A call fails with DEADLINE_EXCEEDED after its timeout, which is 30 s plus the time of its own bytes on a slow link,
+/// with OUT_OF_RANGE if its request is larger than the client may send, and with UNAVAILABLE when the connection is
+/// dead. Streams fail when the connection is dead.
 #[derive(Clone)]
 pub struct Authenticated {
     channel: Channel,
@@ -103,7 +103,7 @@ impl EncodingError {
         Body::new(body.map_err(move |status| recorded.0.get_or_init(|| status).clone()))
     }
 
-    /// The recorded error, else the transport's.
+    /// The recorded error, otherwise the transport's.
     fn or(&self, error: tonic::transport::Error) -> StdError {
         self.0.get().map_or_else(|| error.into(), |status| status.clone().into())
     }
@@ -162,8 +162,8 @@ impl Call {
     }
 }
 
-/// Whether a response proves that the engine accepted the token: it has content, or a status that can only occur after the
-/// engine's authentication.
+/// Whether a response proves that the engine accepted the token: it has content, or a status that can only occur after
+/// the engine's authentication.
 fn proves_acceptance(headers: &HeaderMap) -> bool {
     match Status::from_header_map(headers).map(|status| status.code()) {
         None

@@ -18,7 +18,7 @@ use tonic::{GrpcMethod, Request, Status, body::Body, codegen::http::Extensions};
 
 use crate::hatchet::wire::readable_seconds;
 
-/// Timeout of calls that do not set another one.
+/// Timeout of calls that do not set another timeout.
 pub(in crate::hatchet) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Minimum rate of a link on which large messages must arrive, in bytes per second.
 const MIN_RATE: f64 = 16_384.0;

@@ -1,8 +1,8 @@
 //! Connections to an engine.
 //!
 //! A [`Connection`] has one [`Link`] at a time. It replaces the link when the liveness monitor reports it dead, and
-//! when an embedded engine has restarted with another address, or refuses the token and has a new one. Calls of the old
-//! link fail with [`ErrorKind::Unreachable`]. Later calls use the new link.
+//! when an embedded engine has restarted with another address, or refuses the token and has a new token. Calls of the
+//! old link fail with [`ErrorKind::Unreachable`]. Later calls use the new link.
 
 use std::{
     fmt,
@@ -106,7 +106,7 @@ impl Shared {
         self.engine().link.clone()
     }
 
-    /// Closes a link. If it is the current link, replaces it by a new one, to the engine that the handshake file
+    /// Closes a link. If it is the current link, replaces it with a new link to the engine that the handshake file
     /// currently names.
     fn replace(&self, link: &Arc<Link>, reason: LinkClosed) {
         if !self.rediscover(false) {
@@ -197,7 +197,8 @@ impl Connection {
         Ok(Self(Arc::new(Inner { shared, _monitor })))
     }
 
-    /// The current settings: those of [`Connection::new`], or later ones from the engine's handshake file.
+    /// Returns the current settings: the settings of [`Connection::new`], or later settings from the engine's handshake
+    /// file.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.0.shared.engine().config.clone()
     }
@@ -213,7 +214,7 @@ impl Connection {
         self.0.shared.link().activity().received()
     }
 
-    /// Closes the current link, so that its calls fail and the next call opens a new one.
+    /// Closes the current link, so that its calls fail and the next call opens a new link.
     pub fn replace(&self) {
         let link = self.0.shared.link();
         self.0.shared.replace(&link, LinkClosed::Replaced);
@@ -253,7 +254,7 @@ impl Connection {
     /// a call that is being retried.
     pub(crate) fn failure_since(&self, start: Instant) -> Option<ClientError> {
         let failure = self.0.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        failure.filter(|(at, _)| *at >= start).map(|(_, error)| error)
+        failure.filter(|(time, _)| *time >= start).map(|(_, error)| error)
     }
 
     /// Switches to the engine that the handshake file currently names after a call failed with this error, if the
@@ -261,7 +262,7 @@ impl Connection {
     pub(in crate::hatchet) fn follow_engine(&self, error: &ClientError) {
         let is_due = {
             let mut last = self.0.shared.last_rediscovery.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_due = last.is_none_or(|at| at.elapsed() >= MIN_REDISCOVERY_INTERVAL);
+            let is_due = last.is_none_or(|time| time.elapsed() >= MIN_REDISCOVERY_INTERVAL);
             if is_due {
                 *last = Some(Instant::now());
             }
@@ -296,7 +297,7 @@ impl Connection {
 
     /// The dispatcher service: assignments, reports, subscriptions.
     ///
-    /// The returned client fails after the current link was replaced: get a new one for each call.
+    /// The returned client fails after the current link was replaced: get a new client for each call.
     pub fn dispatcher(&self) -> DispatcherClient<Authenticated> {
         let (transport, config) = self.transport();
         DispatcherClient::new(transport)
@@ -306,7 +307,7 @@ impl Connection {
 
     /// The admin service: registration of workflows, details of runs, cancellation.
     ///
-    /// The returned client fails after the current link was replaced: get a new one for each call.
+    /// The returned client fails after the current link was replaced: get a new client for each call.
     pub fn admin(&self) -> AdminServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         AdminServiceClient::new(transport)
@@ -316,7 +317,7 @@ impl Connection {
 
     /// The workflow service: triggers.
     ///
-    /// The returned client fails after the current link was replaced: get a new one for each call.
+    /// The returned client fails after the current link was replaced: get a new client for each call.
     pub fn workflows(&self) -> WorkflowServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         WorkflowServiceClient::new(transport)
@@ -326,7 +327,7 @@ impl Connection {
 
     /// The events service: log lines and stream chunks.
     ///
-    /// The returned client fails after the current link was replaced: get a new one for each call.
+    /// The returned client fails after the current link was replaced: get a new client for each call.
     pub fn events(&self) -> EventsServiceClient<Authenticated> {
         let (transport, config) = self.transport();
         EventsServiceClient::new(transport)
@@ -358,7 +359,8 @@ fn endpoint(config: &ClientConfig) -> Result<Endpoint, ClientError> {
     Ok(set_keepalive(endpoint))
 }
 
-/// The messages of a call that responds with a stream. A failure of the call is the stream's first item.
+/// Makes a call that responds with a stream, and returns its messages. A failure of the call is the stream's first
+/// item.
 ///
 /// The call is sent when the stream is first polled. An engine may delay its response headers until the first message,
 /// so awaiting the call would mean waiting for a message.

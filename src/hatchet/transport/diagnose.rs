@@ -1,7 +1,7 @@
-//! Diagnosis of an address: the protocol of its server, and the setting that does not fit.
+//! Diagnosis of an address: the protocol of its server, and the setting that contradicts it.
 //!
 //! The error of a call that cannot connect rarely shows the reason. The first bytes of a response identify the
-//! protocol, and so the setting to change.
+//! protocol, and thereby the setting to change.
 
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ pub(crate) enum ProbeResult {
     Tls,
     /// The peer responded with neither TLS nor HTTP/2.
     UnknownProtocol,
-    /// The connection was accepted, and no byte was received. Contains the end of the connection as a verb phrase.
+    /// The connection was accepted, and no byte was received. Contains the action of the server that ended the wait, such
+    /// as `closed it`.
     Silent(String),
 }
 

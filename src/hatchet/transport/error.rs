@@ -9,7 +9,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use tonic::Code;
 
-use crate::hatchet::wire::{RunId, TriggerId, proto::v1, read_detail};
+use crate::hatchet::wire::{RunId, TriggerId, decode_detail, proto::v1};
 
 /// A failed call.
 ///
@@ -129,7 +129,7 @@ impl ClientError {
         self.status().is_some_and(|status| status.source().is_some())
     }
 
-    /// The same status with another kind and message.
+    /// Replaces the kind and the message, and keeps the status.
     pub(in crate::hatchet) fn into_kind(self, kind: ErrorKind, message: String) -> Self {
         Self { kind, message, ..self }
     }
@@ -154,8 +154,8 @@ impl ClientError {
             Code::ResourceExhausted => (ErrorKind::Exhausted, format!("the engine is at a limit: {text}")),
             Code::AlreadyExists => {
                 let holder = existing_run(&status);
-                let by = holder.map(|run| format!(" by run {run}")).unwrap_or_default();
-                (ErrorKind::Duplicate(holder), format!("the idempotency key is taken{by} ({text})"))
+                let by_run = holder.map(|run| format!(" by run {run}")).unwrap_or_default();
+                (ErrorKind::Duplicate(holder), format!("the idempotency key is taken{by_run} ({text})"))
             }
             Code::DeadlineExceeded => (ErrorKind::TimedOut, text.to_owned()),
             Code::FailedPrecondition => (ErrorKind::StreamNotActive, text.to_owned()),
@@ -192,9 +192,9 @@ fn explain_too_large(text: &str) -> String {
     )
 }
 
-/// The run that holds an idempotency key, from the refusal of a trigger.
+/// Reads the run that holds an idempotency key from the refusal of a trigger.
 fn existing_run(status: &tonic::Status) -> Option<RunId> {
-    let collision: v1::IdempotencyCollisionError = read_detail(status.details(), "v1.IdempotencyCollisionError")?;
+    let collision: v1::IdempotencyCollisionError = decode_detail(status.details(), "v1.IdempotencyCollisionError")?;
     collision.existing_run_external_id.parse().ok()
 }
 

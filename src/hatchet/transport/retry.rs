@@ -40,13 +40,13 @@ impl Backoff {
         Self { min, max, delays: delays.with_jitter().without_max_times().build() }
     }
 
-    /// The delay before the next attempt.
+    /// Returns the delay before the next attempt, and doubles the delay after it up to the maximum.
     pub(in crate::hatchet) fn next_delay(&mut self) -> Duration {
         self.delays.next().unwrap_or(self.max)
     }
 
-    /// The delay before the next attempt, after a success that lasted for `uptime`. Restarts at the minimum if that is
-    /// longer than `stable`.
+    /// Returns the delay before the next attempt, after a success that lasted for `uptime`. Restarts at the minimum if
+    /// that is longer than `stable`.
     pub(in crate::hatchet) fn next_delay_after(&mut self, uptime: Duration, stable: Duration) -> Duration {
         if uptime > stable {
             self.reset();
@@ -54,7 +54,7 @@ impl Backoff {
         self.next_delay()
     }
 
-    /// Restarts: the next delay is the minimum.
+    /// Resets the next delay to the minimum.
     pub(in crate::hatchet) fn reset(&mut self) {
         *self = Self::new(self.min, self.max);
     }
@@ -71,7 +71,8 @@ where
     retry_until(None, is_retryable, call).await
 }
 
-/// Like [`retry`], but returns the error immediately if the next attempt would start after the deadline.
+/// Makes a call as [`retry`] does, but returns the error immediately if the next attempt would start after the
+/// deadline.
 pub(in crate::hatchet) async fn retry_until<T, F>(
     deadline: Option<Instant>,
     is_retryable: fn(&ClientError) -> bool,
@@ -103,9 +104,9 @@ pub(in crate::hatchet) fn when_temporary(error: &ClientError) -> bool {
 
 /// A time limit that the calls of one registration share, while a running engine fails them.
 ///
-/// A real engine responds with INTERNAL to concurrent first registrations of one workflow, and with UNAVAILABLE or ABORTED
-/// while it or its database restarts. Registrations are idempotent, so these are retried. The caller decides whether to
-/// retry if the engine cannot be reached.
+/// A real engine responds with INTERNAL to concurrent first registrations of one workflow, and with UNAVAILABLE or
+/// ABORTED while it or its database restarts. Registrations are idempotent, so these are retried. The caller decides
+/// whether to retry if the engine cannot be reached.
 pub(in crate::hatchet) struct RegistrationTimeout {
     started: Instant,
     timeout: Duration,
@@ -227,8 +228,8 @@ mod tests {
             let error = error.await.unwrap_err();
             assert_eq!(error.kind(), failure(code).kind());
             assert_eq!(attempts > 1, retried, "{code:?}: {attempts} attempts");
-            let took = if retried { RegistrationTimeout::MIN } else { Duration::ZERO };
-            assert_eq!(started.elapsed(), took, "{code:?}");
+            let expected = if retried { RegistrationTimeout::MIN } else { Duration::ZERO };
+            assert_eq!(started.elapsed(), expected, "{code:?}");
             assert_eq!(error.to_string().contains("retried for 30s"), retried, "{error}");
         }
     }

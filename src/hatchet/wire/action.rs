@@ -6,8 +6,8 @@ use super::text::excerpt;
 
 /// An action id: `workflow:task` in lower case.
 ///
-/// Engines match and deliver action ids in lower case. A real engine fails with INTERNAL for upper case in some positions.
-/// So the text is converted to lower case when the id is created.
+/// Engines match and deliver action ids in lower case. A real engine fails with INTERNAL for upper case in some
+/// positions. So the text is converted to lower case when the id is created.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ActionId(String);
 

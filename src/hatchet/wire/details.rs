@@ -13,13 +13,13 @@ struct RpcStatus {
 }
 
 /// Encodes one detail. `name` is the message's full name, such as `v1.IdempotencyCollisionError`.
-pub fn write_detail(code: i32, text: &str, name: &str, detail: &impl Message) -> Vec<u8> {
+pub fn encode_detail(code: i32, text: &str, name: &str, detail: &impl Message) -> Vec<u8> {
     let any = prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value: detail.encode_to_vec() };
     RpcStatus { code, message: text.to_owned(), details: vec![any] }.encode_to_vec()
 }
 
 /// Decodes the detail with this full name. `None` if the bytes contain no such detail.
-pub fn read_detail<M: Message + Default>(bytes: &[u8], name: &str) -> Option<M> {
+pub fn decode_detail<M: Message + Default>(bytes: &[u8], name: &str) -> Option<M> {
     let status = RpcStatus::decode(bytes).ok()?;
     let any = status.details.iter().find(|any| any.type_url.rsplit('/').next() == Some(name))?;
     M::decode(any.value.as_slice()).ok()

@@ -17,7 +17,6 @@ type Unit = (&'static str, u128);
 const API_UNITS: [Unit; 4] = [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
 
 /// Units of Go's `time.ParseDuration`. The two spellings of µs are U+00B5 and U+03BC.
-#[cfg(any(feature = "engine", test))]
 const GO_UNITS: [Unit; 8] = [
     ("ns", 1),
     ("us", 1000),
@@ -37,8 +36,9 @@ const GO_UNITS: [Unit; 8] = [
 )]
 pub struct BadDuration(String);
 
-/// Parses a duration like Hatchet's API: one or more of `<number><unit>` with the units `ms`, `s`, `m` and `h`. A number may
-/// have a fraction, including `.5s` and `5.s`. Signs, numbers without a unit, days and nanoseconds are errors.
+/// Parses a duration like Hatchet's API: one or more of `<number><unit>` with the units `ms`, `s`, `m` and `h`. A
+/// number may have a fraction, including `.5s` and `5.s`. Signs, numbers without a unit, days and nanoseconds are
+/// errors.
 pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
     let nanos = sum_parts(text, &API_UNITS).filter(|nanos| *nanos <= MAX_NANOS);
     let nanos = nanos.and_then(|nanos| u64::try_from(nanos).ok());
@@ -47,7 +47,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
 
 /// Parses a duration like Go's `time.ParseDuration`, and returns nanoseconds. In addition to the grammar of
 /// [`parse_duration`], accepts a sign, the units `ns`, `us` and `µs`, and `0` without a unit.
-#[cfg(any(feature = "engine", test))]
 pub(crate) fn parse_go_duration(text: &str) -> Option<i64> {
     let (is_negative, number) = match text.strip_prefix('-') {
         Some(number) => (true, number),

@@ -1,8 +1,8 @@
 //! The error text of a failed attempt, in the format of the official SDKs.
 //!
-//! The first line is `Type: message`. A newline inside the message is written as backslash and newline, as in the Python
-//! SDK, whose parser reads the first line as the message. Details follow, such as causes and a traceback. This library adds
-//! a last line with the task and the attempt.
+//! The first line is `Type: message`. A newline inside the message is written as backslash and newline, as in the
+//! Python SDK, whose parser reads the first line as the message. Details follow, such as causes and a traceback. This
+//! library adds a last line with the task and the attempt.
 
 use std::{borrow::Cow, fmt};
 
@@ -34,8 +34,11 @@ pub struct Failure<'a> {
 impl<'a> Failure<'a> {
     /// Parses an error text. Any text is valid: without the format, it is all message.
     pub fn parse(text: &'a str) -> Self {
-        let end =
-            text.match_indices('\n').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\')).unwrap_or(text.len());
+        let end = text
+            .match_indices('\n')
+            .map(|(index, _)| index)
+            .find(|index| !text[..*index].ends_with('\\'))
+            .unwrap_or(text.len());
         let first = &text[..end];
         let is_type = |name: &str| {
             name.starts_with(|c: char| c.is_alphabetic() || c == '_')

@@ -1,4 +1,5 @@
-//! Identifiers. On the wire, each is the text of a UUID. Here each has a separate type, so that they cannot be confused.
+//! Identifiers. On the wire, each is the text of a UUID. Here each has a separate type, so that they cannot be
+//! confused.
 
 use std::{fmt, str::FromStr};
 
@@ -67,7 +68,7 @@ id!(
     RunId, "run id"
 );
 id!(
-    /// Id of a registered worker. Each registration creates a new one.
+    /// Id of a registered worker. Each registration creates a new id.
     WorkerId, "worker id"
 );
 id!(

@@ -1,7 +1,7 @@
 //! Hatchet's protocol: the generated message types, and typed, validated forms of their fields.
 //!
 //! The generated messages contain ids, durations and statuses as texts and numbers, which the types here validate.
-//! Rules and limits come from Hatchet's contracts and from observing a real engine (v0.101.27).
+//! Rules and limits come from Hatchet's contracts and from observing real engines (v0.101.27 and v0.104.7).
 //!
 //! | module | contents |
 //! |---|---|
@@ -9,11 +9,14 @@
 //! | `ids`, `action`, `status`, `duration`, `timestamp` | types of single fields |
 //! | `declaration` | workflow declarations |
 //! | `payload` | checks of JSON payloads |
+//! | `cron` | cron expressions |
 //! | `failure` | the error text of a failed attempt |
 //! | `token` | the claims of a client token |
 //! | `details` | error details of a gRPC status |
+//! | `readable_duration`, `text` | durations and excerpts in messages |
 
 mod action;
+mod cron;
 mod declaration;
 mod details;
 mod duration;
@@ -28,13 +31,15 @@ mod timestamp;
 mod token;
 
 pub use action::{ActionId, BadAction};
-pub use declaration::Declaration;
-pub use details::{read_detail, write_detail};
+pub(crate) use cron::CronExpression;
 #[cfg(feature = "engine")]
-pub(crate) use duration::parse_go_duration;
+pub(crate) use cron::{CronFields, CronTimes};
+pub use declaration::Declaration;
+pub use details::{decode_detail, encode_detail};
 pub use duration::{BadDuration, format_duration, parse_duration};
 pub use failure::{Failure, failure_text, with_attempt};
 pub use ids::{BadId, CronId, EventId, FilterId, RunId, ScheduleId, TenantId, TriggerId, WorkerId, WorkflowId};
+pub(crate) use payload::canonical_object;
 pub use payload::{BadPayload, check_object, has_nul, is_skipped};
 pub use readable_duration::readable_duration;
 pub(crate) use readable_duration::readable_seconds;
@@ -59,8 +64,8 @@ pub const DEFAULT_MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// real engine detects a freed slot of another type only on a tick of 1.0 to 1.5 s.
 pub const SLOT_TYPE: &str = "default";
 
-/// Messages, clients and services, generated from `proto/` by `make proto`. Modules are the packages of the `.proto`
-/// files; the first generation of services has no package.
+/// Messages, clients and services, generated from `proto/` by `make proto`. Each package of the `.proto` files is a
+/// module. Services without a package, the first version of the API, are in this module.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod proto {
     include!("generated/hatchet.rs");

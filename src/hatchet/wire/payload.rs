@@ -1,9 +1,9 @@
 //! Checks of JSON payloads before they are sent to an engine.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
-/// A payload that a Hatchet engine would refuse or silently replace by `null`.
+/// A payload that a Hatchet engine would refuse or silently replace with `null`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadPayload {
@@ -22,12 +22,12 @@ pub enum BadPayload {
 /// `\u0000`. The text `\\u0000` is an escaped backslash instead.
 pub fn has_nul(json: &str) -> bool {
     let mut rest = json;
-    while let Some(at) = rest.find("\\u0000") {
-        let backslashes = rest[..at].bytes().rev().take_while(|b| *b == b'\\').count();
+    while let Some(position) = rest.find("\\u0000") {
+        let backslashes = rest[..position].bytes().rev().take_while(|b| *b == b'\\').count();
         if backslashes.is_multiple_of(2) {
             return true;
         }
-        rest = &rest[at + 1..];
+        rest = &rest[position + 1..];
     }
     false
 }
@@ -46,7 +46,19 @@ pub fn check_object(json: &str) -> Result<(), BadPayload> {
     if has_nul(json) { Err(BadPayload::Nul) } else { Ok(()) }
 }
 
-/// Whether the output of a task, as JSON, is that of a skipped task: `{"skipped": true}`. A task can also report such an
+/// Returns the text of a JSON object with sorted keys and without spaces. Equal objects have equal texts. The text of
+/// another value is that of the empty object.
+pub(crate) fn canonical_object(json: &str) -> String {
+    match serde_json::from_str(json) {
+        Ok(mut object @ Value::Object(_)) => {
+            object.sort_all_objects();
+            object.to_string()
+        }
+        Ok(_) | Err(_) => "{}".to_owned(),
+    }
+}
+
+/// Whether the output of a task, as JSON, marks a skipped task: `{"skipped": true}`. A task can also report such an
 /// output itself.
 pub fn is_skipped(output: &str) -> bool {
     #[derive(Deserialize)]
@@ -74,6 +86,14 @@ mod tests {
         }
         assert_eq!(check_object(r#"{"a":"x\u0000"}"#), Err(BadPayload::Nul));
         assert_eq!(check_object(r#"{"a":"x\\u0000"}"#), Ok(()), "an escaped backslash, then plain text");
+    }
+
+    #[test]
+    fn equal_objects_have_the_same_canonical_text() {
+        let canonical = canonical_object(r#"{ "b": {"y": 1, "x": [2, 1]}, "a": "\u0062" }"#);
+        assert_eq!(canonical, r#"{"a":"b","b":{"x":[2,1],"y":1}}"#);
+        assert_eq!(canonical_object(&canonical), canonical);
+        assert_eq!((canonical_object("[1]"), canonical_object("{")), ("{}".to_owned(), "{}".to_owned()));
     }
 
     proptest! {

@@ -1,9 +1,9 @@
-//! Durations as people write them, for messages and reports.
+//! Human-readable durations, for messages and reports.
 
 use std::time::Duration;
 
-/// Formats a duration for readers: with three significant digits below a minute, such as `350ms` and `1.2s`, and with
-/// two units from there on, such as `1m 10s` and `2d 3h`.
+/// Formats a duration for messages and reports: with three significant digits below a minute, such as `350ms` and
+/// `1.2s`, and with two units from there on, such as `1m 10s` and `2d 3h`.
 ///
 /// Settings and the wire have another notation: see [`format_duration`](super::format_duration).
 pub fn readable_duration(duration: Duration) -> String {

@@ -1,4 +1,4 @@
-//! The status of a run.
+//! The status of a run or task, with its names and numbers on the wire.
 
 use std::fmt;
 
@@ -25,7 +25,8 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    /// Whether the status is terminal. Unlike `done` in a run's details, this does not show whether the run has more tasks.
+    /// Whether the status is terminal. Unlike `done` in a run's details, this does not show whether the run has more
+    /// tasks.
     pub fn is_final(self) -> bool {
         match self {
             Self::Completed | Self::Failed | Self::Cancelled => true,

@@ -34,9 +34,9 @@ impl Timestamp {
     }
 
     /// Converts from the timestamp of a message; times before 1970 become 1970.
-    pub(crate) fn from_wire(at: &prost_types::Timestamp) -> Self {
-        let seconds = u64::try_from(at.seconds).unwrap_or(0);
-        Self(seconds.saturating_mul(1000).saturating_add(u64::try_from(at.nanos / 1_000_000).unwrap_or(0)))
+    pub(crate) fn from_wire(timestamp: &prost_types::Timestamp) -> Self {
+        let seconds = u64::try_from(timestamp.seconds).unwrap_or(0);
+        Self(seconds.saturating_mul(1000).saturating_add(u64::try_from(timestamp.nanos / 1_000_000).unwrap_or(0)))
     }
 }
 
@@ -57,9 +57,9 @@ mod tests {
 
     #[test]
     fn timestamp_keeps_milliseconds_on_the_wire() {
-        let at = Timestamp(1_700_000_000_123);
-        assert_eq!(Timestamp::from_wire(&at.to_wire()), at);
-        assert_eq!(at.to_string(), "2023-11-14T22:13:20.123Z");
+        let timestamp = Timestamp(1_700_000_000_123);
+        assert_eq!(Timestamp::from_wire(&timestamp.to_wire()), timestamp);
+        assert_eq!(timestamp.to_string(), "2023-11-14T22:13:20.123Z");
         let before_1970 = prost_types::Timestamp { seconds: -1, nanos: -5 };
         assert_eq!(Timestamp::from_wire(&before_1970), Timestamp(0));
     }

@@ -1,4 +1,4 @@
-//! The builder of a worker.
+//! The builder of a worker: its tasks, options, hooks and health server.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -131,8 +131,8 @@ impl Worker {
         self
     }
 
-    /// Calls a function after each body that has started, on the thread of the body: with its outcome, also if it panicked
-    /// or was dropped after its cancellation. The function must not panic.
+    /// Calls a function after each body that has started, on the thread of the body: with its outcome, even if it
+    /// panicked or was dropped after its cancellation. The function must not panic.
     pub fn after_attempt(mut self, hook: impl Fn(&AttemptReport<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.add_after(hook);
         self
@@ -152,7 +152,8 @@ impl Worker {
     }
 
     /// Runs the worker until `shutdown` completes, then drains it: it accepts no more work, and running attempts have
-    /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies run.
+    /// [`WorkerOptions::grace`] to finish. Must be called inside a tokio runtime, on which async and blocking bodies
+    /// run.
     ///
     /// The output of `shutdown` is ignored, so that you can pass `tokio::signal::ctrl_c()`. Dropping the returned
     /// future ends the worker immediately and loses the outcomes of running attempts.
@@ -163,7 +164,7 @@ impl Worker {
     pub async fn run_until(self, shutdown: impl Future) -> Result<DrainOutcome, ClientError> {
         let mut worker = self.start()?;
         tokio::select! {
-            ended = worker.ended() => ended,
+            result = worker.ended() => result,
             _ = shutdown => worker.stop().await,
         }
     }
@@ -173,9 +174,9 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the call is made outside a tokio runtime, the worker has no task, two tasks share a name, a
-    /// task takes more slots than the worker has, or an engine would refuse the value of a name, label or option (see
-    /// [`ErasedWorkflow::validate`]).
+    /// [`ErrorKind::Config`] if the call is made outside a tokio runtime, the worker has no task, two tasks share a
+    /// name, a task takes more slots than the worker has, or an engine would refuse the value of a name, label or
+    /// option (see [`ErasedWorkflow::validate`]).
     pub fn start(self) -> Result<RunningWorker, ClientError> {
         let config_error = |message: String| ClientError::new(ErrorKind::Config, message);
         if self.workflows.is_empty() {

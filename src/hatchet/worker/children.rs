@@ -1,13 +1,16 @@
 //! The child runs of this worker's attempts: started, awaited and cancelled with the worker's client.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::hatchet::{
-    client::{Client, Parent, RunError, TriggerOptions},
+    client::{Client, Parent, RunError, RunFilter, TriggerOptions},
     task::{ChildError, ChildOutcome, ChildRequest, ChildRunner, RunInfo},
     transport::ClientError,
     wire::{RunId, RunStatus},
@@ -39,6 +42,7 @@ impl ChildRunner for ClientChildren {
     ) -> BoxFuture<'static, Vec<Result<RunId, ChildError>>> {
         let (client, task) = (self.client.clone(), task.to_owned());
         let (workflow_run, task_run) = (parent.workflow_run_id.clone(), parent.run_id.clone());
+        let worker = parent.worker_id.clone();
         let mut items: Vec<_> = children
             .into_iter()
             .map(|child| {
@@ -52,6 +56,7 @@ impl ChildRunner for ClientChildren {
                     additional_metadata: child.metadata,
                     priority: child.priority,
                     parent: Some(parent),
+                    desired_worker: child.sticky.then(|| worker.clone()),
                     ..TriggerOptions::default()
                 };
                 (child.input, options)
@@ -97,11 +102,19 @@ impl ChildRunner for ClientChildren {
     }
 }
 
-/// Cancels the children of a cancelled attempt, if its run was cancelled. An attempt is also cancelled when it is moved to
-/// another worker, or retried after a timeout: then its children are those of the next attempt.
+/// The children to cancel with their parent.
+pub(super) struct ChildrenToCancel {
+    /// Those that the attempt has started.
+    pub(super) started: Vec<RunId>,
+    /// Whether earlier attempts may have started others. The list of runs of the REST API has them.
+    pub(super) has_earlier_attempts: bool,
+}
+
+/// Cancels the children of a cancelled attempt, if its run was cancelled. An attempt is also cancelled when it is moved
+/// to another worker, or retried after a timeout: then the next attempt continues with its children.
 ///
-/// Boxed, since it is rare and large.
-pub(super) fn cancel_with_parent(client: Client, parent: RunId, children: Vec<RunId>) -> BoxFuture<'static, ()> {
+/// A real engine does not cancel the children of a cancelled run. Boxed, since it is rare and large.
+pub(super) fn cancel_with_parent(client: Client, parent: RunId, children: ChildrenToCancel) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         if let Err(error) = try_cancel(&client, parent, &children).await {
             tracing::warn!(run = %parent, %error, "cancelling the children of a cancelled run failed");
@@ -109,14 +122,20 @@ pub(super) fn cancel_with_parent(client: Client, parent: RunId, children: Vec<Ru
     })
 }
 
-async fn try_cancel(client: &Client, parent: RunId, children: &[RunId]) -> Result<(), ClientError> {
+async fn try_cancel(client: &Client, parent: RunId, children: &ChildrenToCancel) -> Result<(), ClientError> {
     let run = client.run_ref::<()>(parent);
     for _ in 0..PARENT_QUERIES {
         let details = run.details().await?;
         if details.done {
             if details.status == RunStatus::Cancelled {
-                for batch in children.chunks(Client::CANCEL_BATCH) {
+                for batch in children.started.chunks(Client::CANCEL_BATCH) {
                     client.cancel_many(batch).await?;
+                }
+                if children.has_earlier_attempts && client.rest().is_none() {
+                    tracing::debug!(run = %parent, "children of earlier attempts are not cancelled without a REST address");
+                } else if children.has_earlier_attempts {
+                    let open = RunFilter::since(SystemTime::UNIX_EPOCH).parent(parent);
+                    client.cancel_where(&open.status(RunStatus::Queued).status(RunStatus::Running)).await?;
                 }
             }
             break;

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  1. stop the intake    pause the workers over REST, or close the streams
-//!  2. wait               running attempts end within the grace period (default 25 s)
+//!  2. wait               running attempts finish within the grace period (default 25 s)
 //!  3. cancel the work    the attempts that still run, with the reason `Shutdown`
 //!  4. wait               bodies end and outcomes are acknowledged, within the cancellation grace plus LINGER
 //! ```
 //!
-//! A drain without outstanding attempts ends after step 2. The caller unsubscribes the workers and closes the streams
-//! afterwards.
+//! A drain without outstanding attempts is complete after step 2. The caller unsubscribes the workers and closes the
+//! streams afterwards.
 //!
 //! A paused worker has open streams, so cancellations still arrive and heartbeats are still accepted. Without REST the
 //! streams are closed instead. The engine considers a worker dead 30 s after its stream was closed and reassigns its

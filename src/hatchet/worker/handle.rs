@@ -1,4 +1,4 @@
-//! The handle of a started worker.
+//! The handle of a started worker, which observes and stops the worker.
 
 use std::sync::Arc;
 
@@ -48,8 +48,9 @@ impl RunningWorker {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for an empty key, [`ErrorKind::Engine`] if the worker has ended, and else the error of the
-    /// call: see [`ClientError::kind`]. After an error of the call, the labels apply from the next registration on.
+    /// [`ErrorKind::Config`] for an empty key, [`ErrorKind::Engine`] if the worker has ended, and otherwise the error
+    /// of the call: see [`ClientError::kind`]. After an error of the call, the labels apply from the next registration
+    /// on.
     pub async fn set_labels(
         &self,
         labels: impl IntoIterator<Item = (impl Into<String>, impl Into<LabelValue>)>,
@@ -90,10 +91,10 @@ impl RunningWorker {
     ///
     /// [`WorkerOptions::wait_for_engine`]: super::WorkerOptions::wait_for_engine
     pub async fn ended(&mut self) -> Result<DrainOutcome, ClientError> {
-        let Some(result) = self.result.as_mut() else { return Err(engine_error("the worker has already ended")) };
-        let ended = result.await;
+        let Some(receiver) = self.result.as_mut() else { return Err(engine_error("the worker has already ended")) };
+        let result = receiver.await;
         self.result = None;
-        ended.unwrap_or_else(|_| Err(engine_error("the worker's connection thread ended unexpectedly")))
+        result.unwrap_or_else(|_| Err(engine_error("the worker's connection thread ended unexpectedly")))
     }
 
     /// Drains the worker: accepts no more work, lets running attempts finish within [`WorkerOptions::grace`], reports

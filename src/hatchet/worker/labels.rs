@@ -36,7 +36,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// The changed labels.
+    /// Converts the changed labels for the engine.
     pub(super) fn to_wire(&self) -> HashMap<String, WorkerLabels> {
         to_wire(&self.labels)
     }
@@ -53,7 +53,7 @@ impl LabelStore {
         (Self { labels: Arc::new(Mutex::new(labels)), changes }, receiver)
     }
 
-    /// The current labels as they are registered.
+    /// Converts the current labels for a registration.
     pub(super) fn to_wire(&self) -> HashMap<String, WorkerLabels> {
         to_wire(&self.labels.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -64,17 +64,17 @@ impl LabelStore {
             return Err(ClientError::new(ErrorKind::Config, "invalid label \"\": use a key that is not empty"));
         }
         self.labels.lock().unwrap_or_else(PoisonError::into_inner).extend(labels.clone());
-        let ended = || ClientError::new(ErrorKind::Engine, "changing labels failed: the worker has ended");
+        let worker_ended = || ClientError::new(ErrorKind::Engine, "changing labels failed: the worker has ended");
         let (result, response) = oneshot::channel();
-        self.changes.send(Change { labels, result }).await.map_err(|_| ended())?;
-        response.await.map_err(|_| ended())?
+        self.changes.send(Change { labels, result }).await.map_err(|_| worker_ended())?;
+        response.await.map_err(|_| worker_ended())?
     }
 }
 
 fn to_wire(labels: &Labels) -> HashMap<String, WorkerLabels> {
-    let value = |value: &LabelValue| match value {
+    let wire_value = |value: &LabelValue| match value {
         LabelValue::Text(text) => WorkerLabels { str_value: Some(text.clone()), int_value: None },
         LabelValue::Number(number) => WorkerLabels { str_value: None, int_value: Some(*number) },
     };
-    labels.iter().map(|(key, label)| (key.clone(), value(label))).collect()
+    labels.iter().map(|(key, label)| (key.clone(), wire_value(label))).collect()
 }

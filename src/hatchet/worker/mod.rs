@@ -6,8 +6,10 @@
 //!         ◀──────────── attempt: report ◀─── outcome ◀───────────────────┘
 //! ```
 //!
-//! | part | what it does |
+//! | part | purpose |
 //! |---|---|
+//! | `builder`, `options` | [`Worker`] and [`WorkerOptions`]: the tasks and settings of a worker before its start |
+//! | `handle` | [`RunningWorker`]: stops and observes a started worker |
 //! | `lifecycle` | starts the connection thread, connects the other parts, shuts down |
 //! | `session` | registers with the engine, receives assignments, sends heartbeats, reconnects |
 //! | `attempt` | executes one assignment, from slot permit to acknowledged outcome |
@@ -18,12 +20,13 @@
 //! | `health` | counters, health checks and metrics over HTTP |
 //! | `labels` | the labels of the worker, and their changes |
 //! | `state` | [`WorkerState`], the source of readiness |
+//! | `message_size`, `name_list` | the size check before a call, and lists of names in log lines |
 //!
 //! No user code runs on the connection thread, so heartbeats, reports and health checks continue while tasks block
-//! every other thread. Its path from a message to a running body contains no await on a call or lock.
+//! every other thread. The path of that thread from a message to a running body contains no await on a call or lock.
 //!
-//! Dependencies go one way: `lifecycle` → `drain`, `watchdog` → `session` → `attempt` → `children`, `run_log` → `health` →
-//! `state`.
+//! Dependencies go one way: `lifecycle` → `drain`, `watchdog` → `session` → `attempt` → `children`, `run_log` →
+//! `health` → `state`.
 
 mod attempt;
 mod builder;

@@ -1,4 +1,4 @@
-//! Options of a worker.
+//! Options of a worker as one value.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 

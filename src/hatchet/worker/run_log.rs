@@ -1,4 +1,4 @@
-//! Log events about the start and the end of each attempt, for people who watch a worker.
+//! Log events about the start and the end of each attempt, as a worker's terminal shows them.
 //!
 //! Their level is DEBUG, and each costs a comparison while no subscriber shows it. The lines that a body writes between
 //! the two are logged by [`Context::log`](crate::hatchet::task::Context::log).
@@ -14,8 +14,8 @@ pub(super) fn started(info: &RunInfo) {
     tracing::debug!(target: RUN_LOG, task, run, attempt, log_level = LogLevel::Info.as_str(), "started");
 }
 
-/// Logs the end of an attempt. `duration` is that of its body; `None` if the body never started. Only the first line of
-/// `error` is logged.
+/// Logs the end of an attempt. `duration` is the run time of its body; `None` if the body never started. Only the first
+/// line of `error` is logged.
 pub(super) fn finished(info: &RunInfo, end: AttemptEnd, duration: Option<Duration>, error: Option<&str>) {
     let (task, run, attempt) = (&*info.task_name, &*info.run_id, info.retry_count.saturating_add(1));
     tracing::debug!(

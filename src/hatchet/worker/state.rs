@@ -1,4 +1,4 @@
-//! The state of a worker process.
+//! The states of a worker process, and their transitions.
 //!
 //! ```text
 //!  Connecting ──▶ Listening ──▶ Draining ──▶ Stopped

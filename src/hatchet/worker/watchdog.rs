@@ -37,7 +37,7 @@ pub(super) async fn run(resources: Arc<WorkerResources>) -> Infallible {
                 attempt.last_warning_ms.store(blocked_ms, Ordering::Relaxed);
                 tracing::warn!(
                     task = attempt.task_name,
-                    "blocks an async thread, for {} so far: make it a blocking or cpu task, or await in between",
+                    "blocks an async thread, for {} so far: make it a blocking or cpu task, or await more often",
                     readable_duration(blocked)
                 );
             }

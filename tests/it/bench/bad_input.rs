@@ -28,8 +28,8 @@ fn invalid_argument_is_reported() {
         (&["--out", "file"], &["--out", "failed"]),
         (&["--compare", "missing"], &["--compare", "failed"]),
     ] {
-        let ended = bench(&workspace, args).expect_error(2, parts);
-        assert_eq!(ended.stderr.len(), 1, "{args:?}: {ended:?}");
+        let output = bench(&workspace, args).expect_error(2, parts);
+        assert_eq!(output.stderr.len(), 1, "{args:?}: {output:?}");
     }
     assert!(!workspace.path("hatchet-bench").exists(), "a refused benchmark creates no folder");
 }
@@ -51,18 +51,18 @@ fn missing_engine_creates_no_folder() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let token = token(&listener.local_addr().unwrap().to_string(), "");
     drop(listener);
-    let ended = |args: &[&str]| {
+    let run = |args: &[&str]| {
         let mut command = workspace.runner_command(&[&["bench", "--runs", "1"], args].concat());
         command.env("HATCHET_CLIENT_TOKEN", &token);
         Program::start(&mut command).wait()
     };
-    ended(&[]).expect_error(5, &["no server responds at"]);
+    run(&[]).expect_error(5, &["no server responds at"]);
     for folder in ["out", "hatchet-bench"] {
         assert!(!workspace.path(folder).exists(), "a benchmark that did not start creates no folder");
     }
     // The log of a worker that failed to start remains.
     let parts = ["the worker ended: no server responds at", "see out/worker.log"];
-    ended(&["--with-worker", "--out", "out"]).expect_error(5, &parts);
+    run(&["--with-worker", "--out", "out"]).expect_error(5, &parts);
     let files: Vec<_> =
         std::fs::read_dir(workspace.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["worker.log"]);

@@ -12,9 +12,9 @@ const SLEEP_TASK: [&str; 2] = ["--tasks", "sync-sleep-task"];
 fn unregistered_task_is_reported_as_refused() {
     let workspace = Workspace::new();
     let _engine = workspace.engine();
-    let ended = bench(&workspace, &["--runs", "5", "--out", "out"]).expect(1);
-    let ended = ended.expect_stderr("no worker for externally-triggered-task is online");
-    assert!(ended.stdout.iter().any(|line| line.contains("5 refused")), "{ended:?}");
+    let output = bench(&workspace, &["--runs", "5", "--out", "out"]).expect(1);
+    let output = output.expect_stderr("no worker for externally-triggered-task is online");
+    assert!(output.stdout.iter().any(|line| line.contains("5 refused")), "{output:?}");
     assert_eq!(summary(&workspace.path("out"))["outcomes"]["externally-triggered-task"]["refused"], 5);
 }
 
@@ -25,8 +25,8 @@ fn timeout_is_exit_4_with_a_report() {
     let input = ["--input-json", r#"{"seconds":600}"#];
     let args =
         [&SLEEP_TASK[..], &input, &["--runs", "3", "--timeout", "1", "--key-prefix", "p", "--out", "out"]].concat();
-    let ended = bench(&workspace, &args).expect(4).expect_stderr("3 of 3 runs have not finished in time");
-    ended.expect_stderr("--key-prefix p");
+    let output = bench(&workspace, &args).expect(4).expect_stderr("3 of 3 runs have not finished in time");
+    output.expect_stderr("--key-prefix p");
     assert_eq!(summary(&workspace.path("out"))["state"], "timed out");
     assert_eq!(runs(&workspace.path("out"))[0]["status"], "UNKNOWN");
 }
@@ -36,8 +36,8 @@ fn timeout_ends_the_trial_run() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let args = [&SLEEP_TASK[..], &["--input-json", r#"{"seconds":600}"#, "--timeout", "1s"]].concat();
-    let ended = bench(&workspace, &args).expect(4).expect_stderr("a trial run of sync-sleep-task");
-    ended.expect_stderr("was abandoned after").expect_stderr("runs have not finished in time");
+    let output = bench(&workspace, &args).expect(4).expect_stderr("a trial run of sync-sleep-task");
+    output.expect_stderr("was abandoned after").expect_stderr("runs have not finished in time");
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn engine_outage_is_reported() {
     let program = start(&workspace, &args);
     program.err.wait_for(r#""accepted":5"#);
     engine.kill();
-    let ended = program.wait().expect(4).expect_stderr("no response from the engine for");
-    ended.expect_stderr("reading the times of starts and finishes failed");
+    let output = program.wait().expect(4).expect_stderr("no response from the engine for");
+    output.expect_stderr("reading the start and finish times failed");
     let warnings = summary(&workspace.path("out"))["doubts"].to_string();
     assert!(warnings.contains("did not respond"), "{warnings}");
 }
@@ -79,14 +79,14 @@ async fn error_of_full_engine_is_reported() {
     let args = ["bench", "--tls-strategy", "none", "--runs", "3", "--timeout", "8s", "--out", "out"];
     let mut command = workspace.runner_command(&args);
     command.env("HATCHET_CLIENT_TOKEN", fake.token());
-    let ended = run_async(command).await.expect(4);
-    assert!(ended.stdout.iter().any(|line| line.contains("3 not submitted")), "{ended:?}");
-    let ended = ended.expect_stderr("the engine has refused all submissions for");
-    assert!(ended.stdout.iter().any(|line| line.contains("the engine is at a limit: too many runs")), "{ended:?}");
+    let output = run_async(command).await.expect(4);
+    assert!(output.stdout.iter().any(|line| line.contains("3 not submitted")), "{output:?}");
+    let output = output.expect_stderr("the engine has refused all submissions for");
+    assert!(output.stdout.iter().any(|line| line.contains("the engine is at a limit: too many runs")), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn refusal_without_effect_is_not_an_unknown_start() {
+async fn refusal_is_not_reported_as_an_unknown_start() {
     let (workspace, fake) = (Workspace::new(), Fake::start().await);
     let mut full = Status::unavailable("cannot store changes: the disk is full");
     full.metadata_mut().insert(MAY_TAKE_EFFECT, "false".parse().unwrap());
@@ -94,8 +94,8 @@ async fn refusal_without_effect_is_not_an_unknown_start() {
     let args = ["bench", "--tls-strategy", "none", "--runs", "3", "--timeout", "5s", "--out", "out"];
     let mut command = workspace.runner_command(&args);
     command.env("HATCHET_CLIENT_TOKEN", fake.token());
-    let ended = run_async(command).await.expect(4).expect_stderr("the engine has refused all submissions for");
-    assert!(ended.stdout.iter().any(|line| line.contains("3 not submitted")), "{ended:?}");
+    let output = run_async(command).await.expect(4).expect_stderr("the engine has refused all submissions for");
+    assert!(output.stdout.iter().any(|line| line.contains("3 not submitted")), "{output:?}");
 }
 
 #[cfg(target_os = "linux")]
@@ -123,8 +123,8 @@ fn full_disk_is_exit_2_with_results() {
     for name in ["runs.jsonl", "runs.jsonl.new"] {
         std::os::unix::fs::symlink("/dev/full", workspace.path("out").join(name)).unwrap();
     }
-    let ended = bench(&workspace, &["--runs", "500", "--out", "out"]).expect(2);
-    let ended = ended.expect_stderr("No space left").expect_stderr("the report is incomplete");
-    assert!(ended.stdout[0].starts_with("500 of 500"), "the results are shown: {ended:?}");
+    let output = bench(&workspace, &["--runs", "500", "--out", "out"]).expect(2);
+    let output = output.expect_stderr("No space left").expect_stderr("the report is incomplete");
+    assert!(output.stdout[0].starts_with("500 of 500"), "the results are shown: {output:?}");
     assert_eq!(summary(&workspace.path("out"))["state"], "complete");
 }

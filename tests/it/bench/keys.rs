@@ -14,8 +14,8 @@ fn repeated_prefix_starts_no_run() {
     // 400 collisions exceed HTTP/2 headers of the default size.
     let args = ["--runs", "400", "--key-prefix", "same"];
     bench(&workspace, &[&args[..], &["--out", "first"]].concat()).expect(0);
-    let ended = bench(&workspace, &[&args[..], &["--out", "second"]].concat()).expect(0);
-    assert!(ended.stdout.iter().any(|line| line.contains("0 started, 400 duplicates")), "{ended:?}");
+    let output = bench(&workspace, &[&args[..], &["--out", "second"]].concat()).expect(0);
+    assert!(output.stdout.iter().any(|line| line.contains("0 started, 400 duplicates")), "{output:?}");
     let (first, second) = (runs(&workspace.path("first")), runs(&workspace.path("second")));
     for (first, again) in first.iter().zip(&second) {
         assert_eq!((&first["key"], &first["run_id"]), (&again["key"], &again["run_id"]));
@@ -38,10 +38,10 @@ fn repeated_prefix_starts_no_run_after_an_engine_restart() {
     let workspace = Workspace::new();
     let args = ["--with-worker", "--runs", "40", "--key-prefix", "same"];
     bench(&workspace, &[&args[..], &["--out", "first"]].concat()).expect(0);
-    let ended = bench(&workspace, &[&args[..], &["--out", "second"]].concat()).expect(0);
-    assert!(ended.stdout.iter().any(|line| line.contains("0 started, 40 duplicates")), "{ended:?}");
-    let ended = bench(&workspace, &[&args[..], &["--embedded-ephemeral", "--out", "three"]].concat()).expect(0);
-    assert!(ended.stdout.iter().any(|line| line.contains("40 started, 0 duplicates")), "{ended:?}");
+    let output = bench(&workspace, &[&args[..], &["--out", "second"]].concat()).expect(0);
+    assert!(output.stdout.iter().any(|line| line.contains("0 started, 40 duplicates")), "{output:?}");
+    let output = bench(&workspace, &[&args[..], &["--embedded-ephemeral", "--out", "three"]].concat()).expect(0);
+    assert!(output.stdout.iter().any(|line| line.contains("40 started, 0 duplicates")), "{output:?}");
 }
 
 #[test]
@@ -49,8 +49,8 @@ fn larger_repetition_starts_the_additional_runs() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     bench(&workspace, &["--runs", "10", "--key-prefix", "p", "--out", "out"]).expect(0);
-    let ended = bench(&workspace, &["--runs", "25", "--key-prefix", "p", "--out", "out"]).expect(0);
-    assert!(ended.stdout.iter().any(|line| line.contains("15 started, 10 duplicates")), "{ended:?}");
+    let output = bench(&workspace, &["--runs", "25", "--key-prefix", "p", "--out", "out"]).expect(0);
+    assert!(output.stdout.iter().any(|line| line.contains("15 started, 10 duplicates")), "{output:?}");
 }
 
 #[test]
@@ -94,8 +94,8 @@ async fn keyed_task_is_found_without_a_worker() {
     };
     let puts = (0..1100).map(async |n| target.put(&other(n)).await);
     futures_util::stream::iter(puts).buffer_unordered(50).for_each(async |_| {}).await;
-    let ended = bench(&workspace, &["--runs", "3", "--timeout", "4s", "--out", "out"]).expect(4);
-    ended.expect_stderr("no worker for externally-triggered-task-keyed is online");
+    let output = bench(&workspace, &["--runs", "3", "--timeout", "4s", "--out", "out"]).expect(4);
+    output.expect_stderr("no worker for externally-triggered-task-keyed is online");
     engine.stop().expect(0);
 }
 
@@ -105,8 +105,8 @@ fn dedupe_is_off_without_keyed_tasks() {
     let _worker = workspace.worker(&["--embedded"]);
     let args = ["--runs", "5", "--key-prefix", "p"];
     for out in ["first", "second"] {
-        let ended = bench(&workspace, &[&args[..], &["--out", out]].concat()).expect(0);
-        ended.expect_stderr("dedupe of externally-triggered-task is off");
+        let output = bench(&workspace, &[&args[..], &["--out", out]].concat()).expect(0);
+        output.expect_stderr("dedupe of externally-triggered-task is off");
         assert_eq!(summary(&workspace.path(out))["dedupe"]["started"], 5);
     }
 }

@@ -1,12 +1,9 @@
-//! `--open`.
+//! `runner bench --open`: the program that opens the report.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path};
+use std::path::Path;
 
 use super::{Program, Workspace};
-use crate::process::ProgramOutput;
-
-/// The program that `runner` starts, on this system.
-const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+use crate::process::{OPENER, ProgramOutput};
 
 /// Runs a benchmark with only these programs in its `PATH`.
 fn bench(workspace: &Workspace, args: &[&str], path: &Path) -> ProgramOutput {
@@ -14,19 +11,11 @@ fn bench(workspace: &Workspace, args: &[&str], path: &Path) -> ProgramOutput {
     Program::start(command.env("PATH", path)).wait().expect(0)
 }
 
-fn write_opener(workspace: &Workspace, body: &str) {
-    workspace.write(&format!("bin/{OPENER}"), &format!("#!/bin/sh\n{body}\n"));
-    let path = workspace.path("bin").join(OPENER);
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 #[test]
 fn report_is_opened_on_request_only() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
-    let bin = workspace.path("bin");
-    std::fs::create_dir(&bin).unwrap();
-    write_opener(&workspace, "echo \"$1\" >opened");
+    let bin = workspace.write_opener("echo \"$1\" >opened");
     bench(&workspace, &["--out", "closed"], &bin);
     assert!(!workspace.path("opened").exists());
     bench(&workspace, &["--out", "out", "--open"], &bin).expect_stderr("report: out/report.html");
@@ -41,7 +30,7 @@ fn missing_or_failing_browser_is_reported() {
     std::fs::create_dir(&bin).unwrap();
     let message = format!("{OPENER} is not installed. Open out/report.html in a browser");
     bench(&workspace, &["--out", "out", "--open"], &bin).expect_stderr(&message);
-    write_opener(&workspace, "exit 3");
+    workspace.write_opener("exit 3");
     let message = format!("{OPENER} found no browser (exit status: 3). Open two/report.html in a browser");
     bench(&workspace, &["--out", "two", "--open"], &bin).expect_stderr(&message);
 }

@@ -39,7 +39,7 @@ async fn outcomes_have_the_index_of_their_run() {
         fixture.client.run_many_no_wait(&ECHO, (0..500).map(|n| Number { n })).await.into_iter().map(Result::unwrap);
     let mut seen = HashSet::new();
     let mut outcomes = fixture.client.outcomes(runs);
-    while let Some((n, outcome)) = within("a run ends", outcomes.next()).await {
+    while let Some((n, outcome)) = within("a run finishes", outcomes.next()).await {
         let outcome = outcome.unwrap();
         assert_eq!(outcome.status == RunStatus::Failed, n % 10 == 3, "{n}: {outcome:?}");
         if outcome.status == RunStatus::Completed {
@@ -67,7 +67,7 @@ async fn polling_finds_outcomes_without_subscription_events() {
         outcomes.add(100 + index, *run);
     }
     let mut seen = HashSet::new();
-    while let Some((index, outcome)) = within("a run ends", outcomes.next()).await {
+    while let Some((index, outcome)) = within("a run finishes", outcomes.next()).await {
         assert_eq!(outcome.unwrap().status, RunStatus::Completed);
         assert!(seen.insert(index));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hatchet_quickstart::{
     hatchet::{
         client::{ErrorKind, EventFilter, NewEvent},
-        task::event,
+        task::{DefaultFilter, event},
         wire::proto::v1::CreateWorkflowVersionRequest,
     },
     prelude::*,
@@ -55,6 +55,33 @@ async fn pushed_event_starts_run_with_its_options() {
     assert_eq!(listed.len(), 1);
     assert!(rest.events(&EventFilter::default().key(&key).scope("us")).await.unwrap().is_empty());
     worker.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn body_gets_the_payload_of_the_filter_in_each_attempt() {
+    let mut library = Library::for_failures().await;
+    let (stub, key) = (library.stub("filtered"), library.target.name("order:created"));
+    let (seen, mut payloads) = mpsc::unbounded_channel();
+    let task = stub.task(move |input: Json, ctx: Context| {
+        let seen = seen.clone();
+        async move {
+            seen.send((ctx.filter_payload().clone(), ctx.attempt_number(), ctx.max_attempts())).unwrap();
+            if ctx.attempt_number() < ctx.max_attempts() { Err(TaskError::new("again")) } else { Ok(input) }
+        }
+    });
+    let payload = json_object(json!({ "minimum": 100, "note": "large" }));
+    let filter = DefaultFilter::new("input.total > payload.minimum", "eu").payload(&payload);
+    library.work([task.retries(1).on_event(key.clone()).default_filter(filter)]).await;
+    let order = json_object(json!({ "total": 200 }));
+    within("the event is accepted", library.client.push_event(&key, &order).scope("eu")).await.unwrap();
+    for attempt in 1..=2 {
+        let first = within("the event starts a run", payloads.recv()).await.unwrap();
+        assert_eq!(first, (payload.clone(), attempt, 2));
+    }
+    // A run without a filter.
+    within("the run ends", library.client.run(&stub, &order)).await.unwrap();
+    assert_eq!(payloads.recv().await.unwrap(), (Json::new(), 1, 2));
+    library.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,6 +147,14 @@ async fn many_events_are_pushed_in_chunks() {
     let ids: std::collections::HashSet<_> = pushed.iter().flatten().map(|event| event.id).collect();
     let failed = pushed.iter().filter_map(|event| event.as_ref().err()).nth(1);
     assert_eq!(ids.len(), 1_200, "{failed:?}");
+    let rest = library.client.rest().unwrap();
+    // Each result is that of the event at its position, in both calls.
+    for (index, n) in [(0, 0), (8, 7), (999, 998), (1_000, 999), (1_001, 1_000), (1_200, 1_199)] {
+        let id = pushed[index].as_ref().unwrap().id;
+        // A real engine lists an event up to about a second after its push.
+        let stored = eventually("the event is stored", async || rest.event(id).await.ok()).await;
+        assert_eq!(stored.payload["n"], n, "event {index}");
+    }
 }
 
 #[tokio::test]

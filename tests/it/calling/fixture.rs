@@ -26,7 +26,7 @@ pub fn json_object(value: Value) -> Json {
 pub struct Library {
     pub target: Target,
     pub client: Client,
-    worker: Option<RunningWorker>,
+    workers: Vec<RunningWorker>,
 }
 
 impl Library {
@@ -42,7 +42,7 @@ impl Library {
 
     fn of(target: Target) -> Self {
         let client = target.client();
-        Self { target, client, worker: None }
+        Self { target, client, workers: Vec::new() }
     }
 
     /// A stub with a name that is unique to this test.
@@ -59,12 +59,12 @@ impl Library {
             .cancel_grace(Duration::from_millis(100));
         let mut worker = worker.start().unwrap();
         within_timeout("the worker listens", worker.listening()).await.unwrap();
-        self.worker = Some(worker);
+        self.workers.push(worker);
     }
 
-    /// Stops the worker.
+    /// Stops the workers.
     pub async fn stop(self) {
-        if let Some(worker) = self.worker {
+        for worker in self.workers {
             within_timeout("the worker stops", worker.stop()).await.unwrap();
         }
     }

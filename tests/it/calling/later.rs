@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use hatchet_quickstart::{
-    hatchet::client::{CronFilter, ErrorKind, ScheduleFilter},
+    hatchet::{
+        client::{CronFilter, ErrorKind, ScheduleFilter, ScheduledRun},
+        wire::ScheduleId,
+    },
     prelude::*,
 };
 use serde_json::{Value, json};
@@ -35,6 +38,36 @@ async fn schedule_is_listed_changed_and_deleted() {
     schedule.delete().await.unwrap();
     assert_eq!(schedule.get().await.unwrap_err().kind(), ErrorKind::NotFound);
     assert!(rest.schedules(&filter).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn many_schedules_are_changed_and_deleted() {
+    let library = Library::start().await;
+    let workflow = library.target.workflow("timed").await;
+    let stub: Stub<Json, Json> = Stub::from_name(workflow.name.clone());
+    let in_hours = |hours: u64| SystemTime::now() + Duration::from_secs(3_600 * hours);
+    let mut ids = Vec::new();
+    for hours in 1..=3 {
+        ids.push(library.client.schedule(&stub, &Json::new()).at(in_hours(hours)).await.unwrap().id());
+    }
+    let rest = library.client.rest().unwrap();
+    let before = rest.schedule(ids[2]).await.unwrap().trigger_at;
+    let unknown: ScheduleId = "11111111-2222-4333-8444-555555555555".parse().unwrap();
+    let times = [(ids[0], in_hours(7)), (ids[1], in_hours(8)), (unknown, in_hours(9))];
+    assert_eq!(rest.reschedule_many(times).await.unwrap(), ids[..2]);
+    let mut triggers = Vec::new();
+    for id in &ids {
+        triggers.push(rest.schedule(*id).await.unwrap().trigger_at);
+    }
+    assert!(triggers[2] == before && triggers[2] < triggers[0] && triggers[0] < triggers[1], "{triggers:?}");
+    let error = rest.reschedule_many([(ids[0], SystemTime::UNIX_EPOCH - Duration::from_secs(1))]).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("invalid time"), "{error}");
+    assert_eq!(rest.delete_schedules(&[ids[0], unknown, ids[2]]).await.unwrap(), [ids[0], ids[2]]);
+    let filter = ScheduleFilter::default().workflow(workflow.workflow_id.parse().unwrap());
+    let left = rest.schedules(&filter).await.unwrap();
+    assert_eq!(left.iter().filter_map(ScheduledRun::id).collect::<Vec<_>>(), [ids[1]]);
+    assert_eq!(rest.delete_schedules(&ids[1..2]).await.unwrap().len(), 1);
+    assert!(rest.reschedule_many([]).await.unwrap().is_empty() && rest.delete_schedules(&[]).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -107,7 +140,13 @@ async fn invalid_later_run_is_refused_with_the_field() {
     let (client, input) = (&library.client, Json::new());
     for (error, field) in [
         (client.cron(&stub, "", "0 3 * * *", &input).await.unwrap_err(), "invalid cron name"),
-        (client.cron(&stub, "c", "0 3 * *", &input).await.unwrap_err(), "invalid cron expression"),
+        (
+            client.cron(&stub, "c", "0 3 * *", &input).await.unwrap_err(),
+            "invalid cron expression \"0 3 * *\": it has 4 fields",
+        ),
+        (client.cron(&stub, "c", "0 24 * * *", &input).await.unwrap_err(), "`24` is not a valid hour"),
+        (client.cron(&stub, "c", "0 0 30 2 *", &input).await.unwrap_err(), "never fires"),
+        (client.cron(&stub, "c", "@every soon", &input).await.unwrap_err(), "`soon` is not an interval"),
         (client.cron(&array, "c", "@daily", &vec![1]).await.unwrap_err(), "invalid input of"),
         (client.cron(&stub, "c", "@daily", &input).metadata("k", "\0").await.unwrap_err(), "invalid metadata"),
         (client.schedule(&stub, &input).after(Duration::MAX).await.unwrap_err(), "invalid time"),

@@ -26,7 +26,7 @@ async fn runs_are_listed_replayed_and_cancelled_by_filter() {
     let filter = RunFilter::since(since).metadata("case", &case);
     for color in ["red", "blue"] {
         let call = client.run(&echo, &Json::new()).metadata("case", case.as_str()).metadata("color", color);
-        within("the run ends", call).await.unwrap();
+        within("the run finishes", call).await.unwrap();
     }
     let open = client.run_no_wait(&idle, &Json::new()).metadata("case", case.as_str()).await.unwrap();
     let rest = client.rest().unwrap();
@@ -48,15 +48,15 @@ async fn runs_are_listed_replayed_and_cancelled_by_filter() {
 
     let red_run = red[0].id().unwrap();
     assert_eq!(client.replay_where(&filter.clone().metadata("color", "red")).await.unwrap(), [red_run]);
-    eventually("the replayed run ends again", async || {
+    eventually("the replayed run finishes again", async || {
         let events = rest.task_events(red_run).await.unwrap();
         (events.iter().filter(|event| event.event_type == "FINISHED").count() == 2).then_some(())
     })
     .await;
 
     assert_eq!(client.cancel_where(&filter).await.unwrap(), [open.id()]);
-    let ended = within("the run ends", open.outcome()).await.unwrap();
-    assert_eq!(ended.status, RunStatus::Cancelled);
+    let outcome = within("the run finishes", open.outcome()).await.unwrap();
+    assert_eq!(outcome.status, RunStatus::Cancelled);
     let counts = rest.task_counts(since).await.unwrap();
     assert!(counts[&RunStatus::Completed] >= 2 && counts[&RunStatus::Cancelled] >= 1, "{counts:?}");
     library.stop().await;
@@ -125,6 +125,27 @@ async fn filter_is_created_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn filter_expression_is_evaluated_with_examples() {
+    let library = Library::start().await;
+    let rest = library.client.rest().unwrap();
+    let (input, payload) = (json_object(json!({ "total": 200 })), json_object(json!({ "minimum": 100 })));
+    let metadata = json_object(json!({ "team": "a" }));
+    let evaluate = async |expression: &str| rest.evaluate_filter(expression, &input, &metadata, &payload).await;
+    assert!(evaluate("input.total > payload.minimum && additional_metadata.team == 'a'").await.unwrap());
+    assert!(!evaluate("input.total < payload.minimum").await.unwrap());
+    for (expression, reason) in [("input.", "compile"), ("input.missing > 1", "no such key"), ("", "at least one")] {
+        let error = evaluate(expression).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(
+            error.to_string().contains("invalid filter expression") && error.to_string().contains(reason),
+            "{error}"
+        );
+    }
+    let array = rest.evaluate_filter("true", &vec![1], &metadata, &payload).await.unwrap_err();
+    assert!(array.to_string().contains("invalid filter input"), "{array}");
+}
+
+#[tokio::test]
 async fn queue_metrics_and_rate_limits_are_read() {
     let library = Library::start().await;
     let rest = library.client.rest().unwrap();
@@ -160,7 +181,7 @@ async fn paused_rate_limit_delays_runs() {
         assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
         let until = SystemTime::now() + Duration::from_secs(2);
         client.pause_rate_limit(&key, until).await.unwrap();
-        within("the run ends", client.run(&stub, &Json::new())).await.unwrap();
+        within("the run finishes", client.run(&stub, &Json::new())).await.unwrap();
         assert!(start.elapsed() >= Duration::from_millis(1_900), "{:?}", start.elapsed());
     }
     library.stop().await;

@@ -1,5 +1,5 @@
-//! The calling side of the library: child runs, events, schedules, crons, management. Each test runs the library's worker
-//! and client on the engine that `HATCHET_TEST_TARGET` chooses, as the conformance suite does.
+//! The calling side of the library: child runs, events, schedules, crons, management. Each test runs the library's
+//! worker and client on the engine that `HATCHET_TEST_TARGET` chooses, as the conformance suite does.
 
 mod children;
 mod events;

@@ -38,7 +38,7 @@ async fn tracing_events_reach_the_log_with_fields_and_attempt() {
     });
     library.work([task.retries(1)]).await;
     let run = library.client.run_no_wait(&stub, &Json::new()).await.unwrap();
-    within("the run ends", run.result()).await.unwrap();
+    within("the run finishes", run.result()).await.unwrap();
     let rest = library.client.rest().unwrap();
     let lines = eventually("all lines are stored", async || match rest.log_lines(run.id(), None).await {
         Ok(lines) => (lines.len() == 3).then_some(lines),
@@ -71,9 +71,9 @@ async fn trace_context_reaches_events_schedules_and_crons_of_a_body() {
     let mut library = Library::start().await;
     let (parent, later) = (library.stub("parent"), library.stub("later"));
     let key = library.target.name("traced");
-    let (client, to, event) = (library.client.clone(), later.clone(), key.clone());
+    let (client, target, event) = (library.client.clone(), later.clone(), key.clone());
     let parent_task = parent.task(move |input: Json, _| {
-        let (client, later, key) = (client.clone(), to.clone(), event.clone());
+        let (client, later, key) = (client.clone(), target.clone(), event.clone());
         async move {
             client.push_event(&key, &input).await?;
             client.schedule(&later, &input).after(Duration::ZERO).await?;
@@ -91,7 +91,7 @@ async fn trace_context_reaches_events_schedules_and_crons_of_a_body() {
     });
     library.work([ErasedWorkflow::from(parent_task), later_task.on_event(&key).into()]).await;
     let call = library.client.run(&parent, &Json::new()).metadata("traceparent", TRACE);
-    let output = within("the parent ends", call).await.unwrap();
+    let output = within("the parent finishes", call).await.unwrap();
     assert_eq!(output, json_object(json!({ "cron": TRACE })));
     let mut seen = Vec::new();
     for _ in 0..3 {
@@ -106,20 +106,20 @@ async fn trace_context_reaches_events_schedules_and_crons_of_a_body() {
 async fn trace_context_reaches_children_and_runs_of_a_body() {
     let mut library = Library::start().await;
     let (parent, child) = (library.stub("parent"), library.stub("child"));
-    let (client, to) = (library.client.clone(), child.clone());
+    let (client, task) = (library.client.clone(), child.clone());
     let parent_task = parent.task(move |_: Json, ctx: Context| {
-        let (client, child) = (client.clone(), to.clone());
+        let (client, child) = (client.clone(), task.clone());
         async move {
-            let of_child = ctx.run(&child, &Json::new()).await?;
-            let of_run = client.run(&child, &Json::new()).await?;
-            Ok(json_object(json!({ "child": of_child["trace"], "run": of_run["trace"] })))
+            let child_output = ctx.run(&child, &Json::new()).await?;
+            let run_output = client.run(&child, &Json::new()).await?;
+            Ok(json_object(json!({ "child": child_output["trace"], "run": run_output["trace"] })))
         }
     });
     let child_task =
         child.task(|_: Json, ctx: Context| async move { Ok(json_object(json!({ "trace": ctx.traceparent() }))) });
     library.work([parent_task, child_task]).await;
     let call = library.client.run(&parent, &Json::new()).metadata("traceparent", TRACE);
-    let output = within("the parent ends", call).await.unwrap();
+    let output = within("the parent finishes", call).await.unwrap();
     assert_eq!(output, json_object(json!({ "child": TRACE, "run": TRACE })));
     library.stop().await;
 }
@@ -152,7 +152,7 @@ async fn hooks_see_each_attempt_with_its_outcome() {
         });
     let mut worker = worker.start().unwrap();
     within("the worker listens", worker.listening()).await.unwrap();
-    within("the run ends", library.client.run(&task, &Json::new())).await.unwrap();
+    within("the run finishes", library.client.run(&task, &Json::new())).await.unwrap();
     assert_eq!(
         *seen.lock().unwrap(),
         [
@@ -165,7 +165,7 @@ async fn hooks_see_each_attempt_with_its_outcome() {
         ]
     );
     seen.lock().unwrap().clear();
-    within("the run ends", library.client.run(&blocking, &Json::new())).await.unwrap_err();
+    within("the run finishes", library.client.run(&blocking, &Json::new())).await.unwrap_err();
     assert_eq!(*seen.lock().unwrap(), ["before 1", "after 1 failed false TaskError: no"]);
     within("the worker stops", worker.stop()).await.unwrap();
 }

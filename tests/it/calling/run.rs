@@ -23,7 +23,7 @@ async fn run_or_attach_returns_the_run_of_the_key() {
     let first = within("the first run starts", library.client.run_or_attach(&stub, &input(1))).await.unwrap();
     let second = within("the second call attaches", library.client.run_or_attach(&stub, &input(2))).await.unwrap();
     assert_eq!(first.id(), second.id());
-    assert_eq!(within("the run ends", second.result()).await.unwrap(), input(1));
+    assert_eq!(within("the run finishes", second.result()).await.unwrap(), input(1));
     let error = library.client.run_no_wait(&stub, &input(3)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Duplicate(Some(first.id())));
     library.stop().await;
@@ -32,7 +32,7 @@ async fn run_or_attach_returns_the_run_of_the_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn desired_label_of_a_run_chooses_its_worker() {
     let library = Library::start().await;
-    let stub = library.stub("labelled");
+    let stub = library.stub("labeled");
     let mut workers = Vec::new();
     for model in ["small", "large"] {
         let task = stub.task(move |_: Json, _| async move { Ok(json_object(json!({ "model": model }))) });
@@ -44,7 +44,7 @@ async fn desired_label_of_a_run_chooses_its_worker() {
     }
     for model in ["large", "small", "large"] {
         let label = DesiredLabel::new("model", model).required();
-        let output = within("the run ends", library.client.run(&stub, &Json::new()).desired_label(label)).await;
+        let output = within("the run finishes", library.client.run(&stub, &Json::new()).desired_label(label)).await;
         assert_eq!(output.unwrap()["model"], model);
     }
     let error = library.client.run(&stub, &Json::new()).desired_label(DesiredLabel::new("", 1)).await.unwrap_err();

@@ -33,16 +33,16 @@ async fn failed_report_call_is_retried() {
     let fake = Fake::start().await;
     let running = worker(&fake.config(), [Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     fake.until_listening().await;
-    fake.script(|script| script.end_failures.extend((0..times).map(|_| Status::unavailable("restarts"))));
+    fake.script(|script| script.outcome_failures.extend((0..times).map(|_| Status::unavailable("restarts"))));
     let run = fake.assign("echo", r#"{"n":1}"#).await;
     // Waits for each failure separately because a wait has a time limit of 60 s.
     for refused in 1..=times {
-        fake.until("the report is refused", |script| (script.refused_ends >= refused).then_some(())).await;
+        fake.until("the report is refused", |script| (script.refused_outcomes >= refused).then_some(())).await;
     }
     assert_eq!(fake.finished(run).await, Finished::Completed(r#"{"n":1}"#.to_owned()));
     let next = fake.assign("echo", r#"{"n":2}"#).await;
     fake.finished(next).await;
-    assert_eq!(fake.script(|script| (script.refused_ends, script.finished(run).len())), (times, 1));
+    assert_eq!(fake.script(|script| (script.refused_outcomes, script.finished(run).len())), (times, 1));
     row.add("one final event, with the outcome");
     running.stop().await.unwrap();
 }
@@ -73,14 +73,14 @@ async fn overlapping_attempts_report_under_their_own_number() {
         fake.send(start_action(run, "gated:gated", r#"{"input":{}}"#, attempt)).await;
     }
     // The second attempt finishes first, then the first. An attempt that is assigned again after its end is ignored.
-    let ended = async |count: usize| {
+    let finished = async |count: usize| {
         fake.until("the end of an attempt is reported", |script| (script.finished(run).len() >= count).then_some(()))
             .await;
     };
     gates[&1].add_permits(1);
-    ended(1).await;
+    finished(1).await;
     gates[&0].add_permits(1);
-    ended(2).await;
+    finished(2).await;
     fake.send(start_action(run, "gated:gated", r#"{"input":{}}"#, 1)).await;
     let other = RunId::random();
     gates[&0].add_permits(1);

@@ -56,7 +56,7 @@ pub fn settings(config: &ClientConfig) -> Vec<(&'static str, String)> {
 /// A line of the ledger file: kind, process, run, attempt, milliseconds since the Unix epoch.
 #[derive(Debug, Clone)]
 pub struct Line {
-    pub ended: bool,
+    pub is_end: bool,
     pub process: u32,
     pub run: String,
     pub attempt: u32,
@@ -75,7 +75,7 @@ pub fn read(ledger: &Path) -> Vec<Line> {
             let fields: Vec<&str> = line.split(' ').collect();
             let [kind, process, run, attempt, at] = fields[..] else { panic!("not a line: {line}") };
             Line {
-                ended: kind == "end",
+                is_end: kind == "end",
                 process: process.parse().unwrap(),
                 run: run.to_owned(),
                 attempt: attempt.parse().unwrap(),

@@ -50,7 +50,7 @@ fn stuck(
 async fn execution_timeout_in_black_hole_ends_attempt_once() {
     let mut row = Row::new("execution timeout passes while the link is a black hole");
     // A real engine loses assignments to a closed stream and repeats them only after their timeouts.
-    // Each case has a task of its own, since on a real engine both cases use the same one.
+    // Each case has a task of its own, since on a real engine both cases use the same engine.
     let (without, with) = join(exceed_timeout("stuck", 0), exceed_timeout("stuck-with-retries", 10)).await;
     row.add(without);
     row.add(with);
@@ -65,7 +65,7 @@ async fn exceed_timeout(name: &'static str, retries: u32) -> String {
     let executed = Arc::new(AtomicUsize::new(0));
     let running = worker(&config, [stuck(name, retries, sender, executed.clone())]).await;
     let run = trigger(&engine.client(), name, &json!({})).await;
-    assert_eq!(within(30, "the body begins", events.recv()).await, Some(None));
+    assert_eq!(within(30, "the body starts", events.recv()).await, Some(None));
     proxy.black_hole();
     let reason = within(30, "the worker ends the attempt", events.recv()).await;
     assert_eq!(reason, Some(Some(CancelReason::TimedOut)));
@@ -74,7 +74,7 @@ async fn exceed_timeout(name: &'static str, retries: u32) -> String {
     tokio::time::sleep(Duration::from_secs(6)).await;
     proxy.restore();
     let summary = if retries == 0 {
-        let outcome = within(60, "the run ends", run.outcome()).await.unwrap();
+        let outcome = within(60, "the run finishes", run.outcome()).await.unwrap();
         assert_eq!(outcome.status, RunStatus::Failed, "{outcome:?}");
         assert!(!outcome.error.as_ref().unwrap().contains("the worker did"), "{outcome:?}");
         format!("without retries the run fails: {:?}", outcome.error.unwrap_or_default())

@@ -73,7 +73,7 @@ pub struct Count {
 #[derive(Debug, Clone)]
 pub struct Execution {
     pub attempt: u32,
-    pub ended: Option<Instant>,
+    pub finished: Option<Instant>,
 }
 
 /// All executions by run id.
@@ -110,13 +110,13 @@ impl Ledger {
     pub fn begin(&self, ctx: &Context) -> usize {
         let mut all = self.all();
         let executions = all.entry(ctx.run_id().to_owned()).or_default();
-        executions.push(Execution { attempt: ctx.retry_count(), ended: None });
+        executions.push(Execution { attempt: ctx.retry_count(), finished: None });
         executions.len() - 1
     }
 
     pub fn end(&self, ctx: &Context, index: usize) {
         if let Some(execution) = self.all().get_mut(ctx.run_id()).and_then(|all| all.get_mut(index)) {
-            execution.ended = Some(Instant::now());
+            execution.finished = Some(Instant::now());
         }
     }
 }
@@ -148,7 +148,7 @@ pub async fn trigger_many(client: &Client, task: &str, input: &impl Serialize, c
 
 /// Waits for a run and asserts that it completes.
 pub async fn completed(run: &RunRef) -> RunOutcome {
-    let outcome = within(300, "the run ends", run.outcome()).await.unwrap();
+    let outcome = within(300, "the run finishes", run.outcome()).await.unwrap();
     assert_eq!(outcome.status, RunStatus::Completed, "{outcome:?}");
     outcome
 }

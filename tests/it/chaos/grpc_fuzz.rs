@@ -122,8 +122,13 @@ fn length_delimited(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Calls a method and returns its status; for a stream the status of its first message.
-async fn call(link: AuthenticatedChannel, path: PathAndQuery, streams: bool, message: Vec<u8>) -> Result<(), Status> {
-    let mut client = Grpc::new(link);
+async fn call(
+    channel: AuthenticatedChannel,
+    path: PathAndQuery,
+    streams: bool,
+    message: Vec<u8>,
+) -> Result<(), Status> {
+    let mut client = Grpc::new(channel);
     client.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
     if !streams {
         return client.unary(Request::new(message), path, Raw).await.map(drop);
@@ -154,7 +159,7 @@ fn engine_responds_to_every_random_message() {
     let mut runner = TestRunner::default();
     let cases = (proptest::sample::select(methods.clone()), messages);
     let checked = runner.run(&cases, |((path, streams), message)| {
-        let result = runtime.block_on(within(10, "a response", call(target.link(), path.clone(), streams, message)));
+        let result = runtime.block_on(within(10, "a response", call(target.channel(), path.clone(), streams, message)));
         if let Err(status) = result {
             // The status codes of a call whose handler panicked or whose connection broke.
             let broken = matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Unavailable | Code::DataLoss);

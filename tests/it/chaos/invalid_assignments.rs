@@ -31,10 +31,10 @@ async fn still_runs(fake: &Fake) {
 }
 
 async fn failed_once(fake: &Fake, run: RunId) -> String {
-    let ended = fake.finished(run).await;
+    let outcome = fake.finished(run).await;
     still_runs(fake).await;
     assert_eq!(fake.script(|script| script.finished(run).len()), 1);
-    match ended {
+    match outcome {
         Finished::Failed { error, may_retry: false } => error,
         other => panic!("expected a fatal failure, got {other:?}"),
     }

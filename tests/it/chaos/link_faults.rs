@@ -23,6 +23,9 @@ use super::{
 use crate::support::named;
 use hatchet_quickstart::hatchet::task::Priority;
 
+/// Longer than all faults of a test; otherwise the engine would repeat lost attempts independent of the worker.
+const EXECUTION_TIMEOUT: Duration = Duration::from_secs(400);
+
 /// Counts the times the worker lost its connection.
 struct ConnectionLosses {
     count: Arc<AtomicUsize>,
@@ -77,37 +80,29 @@ pub struct UnderLoad {
 }
 
 impl UnderLoad {
-    /// `broken` is the duration of each fault. The execution timeout is longer; otherwise the engine would repeat
-    /// attempts from before the fault, independent of the worker.
-    pub async fn start(broken: Duration) -> Self {
+    pub async fn start() -> Self {
         let engine = TestEngine::start().await;
         let (proxy, config) = engine.proxied().await;
         let ledger = Ledger::default();
-        let worker = worker(
-            &config,
-            [ledger.task(if real() { broken + Duration::from_secs(15) } else { Duration::from_secs(60) })],
-        )
-        .await;
+        let worker = worker(&config, [ledger.task(EXECUTION_TIMEOUT)]).await;
         let (client, stop) = (engine.client(), CancellationToken::new());
         let load = tokio::spawn(load(client.clone(), stop.clone()));
         let losses = ConnectionLosses::follow(&worker);
         Self { engine, client, proxy, worker, ledger, losses, stop, load, probes: Vec::new() }
     }
 
-    /// Time from `since` until a new run has completed; `None` if its first assignment was lost with the connection,
-    /// which happens on a real engine only.
-    pub async fn probe(&mut self, since: Instant) -> Option<Duration> {
+    /// Time from `since` until a new run has completed.
+    pub async fn probe(&mut self, since: Instant) -> Duration {
         if real() {
-            // A real engine assigns to a closed stream for a moment, and loses these assignments.
+            // A real engine assigns to a closed stream for a moment. These assignments are recovered later.
             until_listening(&self.worker, true).await;
         }
         // High priority puts it before the runs queued during the fault, whose processing time is not measured here.
         let run = self.client.run_no_wait(&named("count"), &Count::default()).priority(Priority::High).await.unwrap();
         completed(&run).await;
         let elapsed = since.elapsed();
-        let first = self.ledger.of(&run).first().is_some_and(|execution| execution.attempt == 0);
         self.probes.push(run);
-        (first || !real()).then_some(elapsed)
+        elapsed
     }
 
     /// Stops the load and asserts the outcome of all runs.
@@ -115,12 +110,15 @@ impl UnderLoad {
         self.stop.cancel();
         let mut runs = self.load.await.unwrap();
         runs.extend(self.probes);
-        // All runs are old by now, so the first query returns the outcome.
-        stream::iter(&runs).for_each_concurrent(50, async |run| drop(completed(run).await)).await;
+        // All runs are old by now, so the first query returns the outcome. A lost run would wait for its execution
+        // timeout.
+        let all_completed = stream::iter(&runs).for_each_concurrent(50, async |run| drop(completed(run).await));
+        within(EXECUTION_TIMEOUT.as_secs() / 2, "no run was lost", all_completed).await;
         let all = self.ledger.all().clone();
         let repeated: Vec<_> = all.iter().filter(|(_, executions)| executions.len() != 1).collect();
         assert!(repeated.is_empty(), "executed more than once although the worker was alive: {repeated:?}");
         assert_eq!(all.len(), runs.len(), "every run was executed");
+        // An engine that knows of the loss assigns again, with the number of the next attempt.
         let late = all.values().flatten().filter(|execution| execution.attempt > 0).count();
         assert!(
             self.losses.count() >= faults,
@@ -129,6 +127,7 @@ impl UnderLoad {
         );
         row.add(format!("the worker lost its connection {} times", self.losses.count()));
         row.add(format!("{} runs, each completed by one execution, {late} of them at a later attempt", runs.len()));
+        row.add(format!("{} lost assignments recovered", self.worker.stats().assignments_recovered));
         within(20, "the worker stops", self.worker.stop()).await.unwrap();
         drop(self.engine);
     }
@@ -144,7 +143,7 @@ async fn worker_recovers_after_connection_reset() {
     } else {
         30
     };
-    let mut case = UnderLoad::start(Duration::ZERO).await;
+    let mut case = UnderLoad::start().await;
     let mut times = Vec::new();
     for _ in 0..resets {
         until_listening(&case.worker, true).await;
@@ -153,7 +152,7 @@ async fn worker_recovers_after_connection_reset() {
         if real() {
             until_listening(&case.worker, false).await;
         }
-        times.extend(case.probe(started).await);
+        times.push(case.probe(started).await);
     }
     // A reconnect within 0.1 s may be complete before this test reads the state.
     case.finish(&mut row, 1).await;
@@ -171,7 +170,7 @@ fn skipped_in_short_form(fault: &str) -> bool {
 /// Breaks the connection silently until the worker has detected it, then restores the link.
 async fn silent_faults(fault: &str, faults: usize, inject: fn(&Proxy)) {
     let mut row = Row::new(fault);
-    let mut case = UnderLoad::start(Duration::ZERO).await;
+    let mut case = UnderLoad::start().await;
     let (mut detected, mut times) = (Vec::new(), Vec::new());
     for _ in 0..faults {
         until_listening(&case.worker, true).await;
@@ -181,7 +180,7 @@ async fn silent_faults(fault: &str, faults: usize, inject: fn(&Proxy)) {
         detected.push(started.elapsed());
         let restored = Instant::now();
         case.proxy.restore();
-        times.extend(case.probe(restored).await);
+        times.push(case.probe(restored).await);
     }
     case.finish(&mut row, faults).await;
     row.times("detected after", &detected, Some(Duration::from_secs(3)));

@@ -23,18 +23,18 @@ use crate::fake::Fake;
 
 /// Breaks the link for `length`, `times` times, and measures the time from the end of each outage to the end of a new
 /// run.
-async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, begin: fn(&Proxy)) {
+async fn outages(fault: &str, times: usize, length: Duration, bound: Duration, break_link: fn(&Proxy)) {
     let mut row = Row::new(format!("{fault} for {:.0?}, under load", length));
-    let mut case = UnderLoad::start(length).await;
+    let mut case = UnderLoad::start().await;
     let mut times_to_recover = Vec::new();
     for _ in 0..times {
         until_listening(&case.worker, true).await;
-        begin(&case.proxy);
+        break_link(&case.proxy);
         // The outage is the fault itself, not a wait for a condition.
         tokio::time::sleep(length).await;
         let restored = Instant::now();
         case.proxy.restore();
-        times_to_recover.extend(case.probe(restored).await);
+        times_to_recover.push(case.probe(restored).await);
     }
     case.finish(&mut row, times).await;
     row.times("end of the fault to end of a new run", &times_to_recover, Some(bound));
@@ -81,8 +81,8 @@ fn incompressible(bytes: usize) -> String {
     (0..bytes.div_ceil(32)).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect()
 }
 
-/// Asserts that received bytes keep a connection alive: that a transfer causes no reconnect. A machine that is too busy to
-/// forward bytes for 2 s is a fault of the link, so one of three transfers counts. Returns its duration.
+/// Asserts that received bytes keep a connection alive: that a transfer causes no reconnect. A machine that is too busy
+/// to forward bytes for 2 s is a fault of the link, so one of three transfers counts. Returns its duration.
 async fn keeps_connection(transfer: impl AsyncFn() -> u64) -> Duration {
     for _ in 0..3 {
         let started = Instant::now();

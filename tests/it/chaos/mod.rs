@@ -1,8 +1,8 @@
 //! Fault tests: broken links, killed processes, invalid messages.
 //!
-//! `make test` runs a short form of each, which asserts the outcome but no times. `make chaos` runs them in full, asserts
-//! times, and prints a table of faults and results. With `HATCHET_TEST_TARGET=real` it injects the faults that are
-//! possible there on the engine that the environment names.
+//! `make test` runs a short form of each, which asserts the outcome but no times. `make chaos` runs them in full,
+//! asserts times, and prints a table of faults and results. With `HATCHET_TEST_TARGET=real` it injects the faults that
+//! are possible there on the engine that the environment names.
 
 mod attempts;
 mod blocked_thread;

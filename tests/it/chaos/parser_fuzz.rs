@@ -106,7 +106,7 @@ fn handshake_file_reader_accepts_or_refuses_any_bytes() {
     let mut runner = TestRunner::default();
     let strategy = prop_oneof![
         almost_json(),
-        any::<prop::sample::Index>().prop_map(move |at| valid[..at.index(valid.len())].to_vec()),
+        any::<prop::sample::Index>().prop_map(move |length| valid[..length.index(valid.len())].to_vec()),
     ];
     let checked = runner.run(&strategy, |bytes| {
         std::fs::write(&file, &bytes).unwrap();
@@ -141,7 +141,7 @@ fn error_text_of_any_content_is_reported() {
     let checked = runner.run(&texts, |text| {
         runtime.block_on(async {
             let run = trigger(&client, "fails", &json!({ "text": text })).await;
-            let outcome = within(30, "the run ends", run.outcome()).await.unwrap();
+            let outcome = within(30, "the run finishes", run.outcome()).await.unwrap();
             prop_assert_eq!(&outcome.status, &RunStatus::Failed);
             let error = outcome.error.unwrap_or_default();
             let expected = format!("TaskError: {}\n", text.replace('\n', "\\\n"));

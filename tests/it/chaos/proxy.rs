@@ -174,8 +174,8 @@ async fn forward(mut client: TcpStream, upstream: SocketAddr, rules: watch::Rece
 
 /// Forwards one direction until it ends. If bytes were dropped, the end of the direction is dropped too.
 async fn pump(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
+    mut reader: ReadHalf<'_>,
+    mut writer: WriteHalf<'_>,
     rules: &watch::Receiver<Rules>,
     loses: impl Fn(&Rules, &[u8]) -> bool,
 ) -> std::io::Result<()> {
@@ -184,7 +184,7 @@ async fn pump(
         let mut lost = false;
         let mut buffer = vec![0; 8 << 10];
         loop {
-            let read = from.read(&mut buffer).await;
+            let read = reader.read(&mut buffer).await;
             let current = *rules.borrow();
             lost |= loses(&current, &buffer[..*read.as_ref().unwrap_or(&0)]);
             match read {
@@ -200,15 +200,15 @@ async fn pump(
         }
     };
     let write = async move {
-        while let Some((at, bytes)) = arrivals.recv().await {
-            sleep_until(at).await;
-            to.write_all(&bytes).await?;
+        while let Some((due, bytes)) = arrivals.recv().await {
+            sleep_until(due).await;
+            writer.write_all(&bytes).await?;
             let rate = rules.borrow().rate;
             if rate > 0 {
                 sleep(Duration::from_secs_f64(bytes.len() as f64 / f64::from(rate))).await;
             }
         }
-        to.shutdown().await
+        writer.shutdown().await
     };
     both(read, write).await
 }

@@ -46,13 +46,13 @@ fn commands() -> Vec<(&'static str, Command)> {
     let python = installed("venv/bin/python");
     if python.exists() {
         let mut command = Command::new(python);
-        command.arg(scripts().join("count.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(scripts().join("python/count.py")).env("PYTHONDONTWRITEBYTECODE", "1");
         found.push(("Python", command));
     }
     let modules = installed("node/node_modules");
     if modules.join("@hatchet-dev/typescript-sdk").exists() {
         let mut command = Command::new("node");
-        command.arg(scripts().join("count.cjs")).env("NODE_PATH", modules);
+        command.arg(scripts().join("typescript/count.cjs")).env("NODE_PATH", modules);
         found.push(("TypeScript", command));
     }
     if let Some(other) = std::env::var_os("HATCHET_CHAOS_PEER") {

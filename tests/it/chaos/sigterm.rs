@@ -41,9 +41,9 @@ async fn sigterm_finishes_runs_or_reports_retryable_failures() {
     all_running.await;
     let started = Instant::now();
     program.signal("TERM");
-    let ended = tokio::task::spawn_blocking(move || program.wait()).await.unwrap().expect(0);
+    let output = tokio::task::spawn_blocking(move || program.wait()).await.unwrap().expect(0);
     let elapsed = started.elapsed();
-    assert!(elapsed < grace + Duration::from_secs(5), "{elapsed:?}: {ended:?}");
+    assert!(elapsed < grace + Duration::from_secs(5), "{elapsed:?}: {output:?}");
     let outcomes = within(30, "all runs have finished", join_all(runs.iter().map(|run| run.outcome()))).await;
     let (mut finished, mut interrupted) = (0, 0);
     for outcome in outcomes.into_iter().map(Result::unwrap) {

@@ -42,7 +42,7 @@ async fn suspended_engine_and_worker_execute_run_once() {
     }
     completed(&run).await;
     let lines = child_worker::read(&ledger);
-    assert_eq!(lines.iter().filter(|line| !line.ended).count(), 1, "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| !line.is_end).count(), 1, "{lines:?}");
     row.add("the run in flight was executed once");
     worker.kill();
     engine.stop().expect(0);

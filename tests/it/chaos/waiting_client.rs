@@ -27,8 +27,8 @@ async fn delays(times: usize, run_ms: u64, inject: fn(&Proxy)) -> Vec<Duration> 
         inject(&proxy);
         waiting.await.unwrap();
         let arrived = Instant::now();
-        let ended = ledger.of(&run)[0].ended.unwrap();
-        delays.push(arrived.saturating_duration_since(ended));
+        let finished = ledger.of(&run)[0].finished.unwrap();
+        delays.push(arrived.saturating_duration_since(finished));
     }
     running.stop().await.unwrap();
     delays

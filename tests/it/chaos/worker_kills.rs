@@ -17,7 +17,7 @@ use super::{
 use crate::{process::Program, support::eventually};
 
 const SLOTS: usize = 10;
-/// Milliseconds before the kill in which an attempt may have ended without being reported.
+/// Milliseconds before the kill in which an attempt may have finished without being reported.
 const REPORTING: u64 = 2_000;
 
 struct Size {
@@ -65,12 +65,12 @@ async fn killed_worker_repeats_only_attempts_in_flight() {
 /// the number of executions beyond one for each run.
 fn check(lines: &[Line], killed: &HashMap<u32, u64>, runs: usize) -> usize {
     let mut started: HashMap<&str, Vec<&Line>> = HashMap::new();
-    for line in lines.iter().filter(|line| !line.ended) {
+    for line in lines.iter().filter(|line| !line.is_end) {
         started.entry(&line.run).or_default().push(line);
     }
     assert_eq!(started.len(), runs, "every run was executed");
     let ends: HashMap<(&str, u32), &Line> =
-        lines.iter().filter(|line| line.ended).map(|line| ((line.run.as_str(), line.attempt), line)).collect();
+        lines.iter().filter(|line| line.is_end).map(|line| ((line.run.as_str(), line.attempt), line)).collect();
     let mut repeats = 0;
     for executions in started.values_mut() {
         let attempts: HashSet<u32> = executions.iter().map(|line| line.attempt).collect();

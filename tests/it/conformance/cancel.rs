@@ -61,7 +61,7 @@ async fn cancel_of_running_run_notifies_its_worker() {
 async fn run_in_backoff_is_cancelled() {
     let target = Target::for_failures().await;
     let workflow = target
-        .workflow_with("back-off", |task| {
+        .workflow_with("backoff", |task| {
             task.retries = 3;
             task.backoff_factor = Some(1000.0);
         })

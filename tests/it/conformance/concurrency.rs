@@ -51,7 +51,7 @@ async fn events(target: &Target, task: &str, last: &str) -> Vec<(String, String,
 }
 
 #[tokio::test]
-async fn round_robin_holds_runs_beyond_the_limit_of_their_key() {
+async fn round_robin_delays_runs_beyond_the_limit_of_their_key() {
     let target = Target::start().await;
     let workflow = grouped(&target, "robin", vec![rule("input.k", 1, Strategy::GroupRoundRobin)]).await;
     let mut control = ControlWorker::start(&target).await;
@@ -258,7 +258,7 @@ async fn higher_priority_enters_its_group_first() {
 }
 
 #[tokio::test]
-async fn retry_keeps_its_place() {
+async fn retried_task_stays_in_its_group() {
     let target = Target::for_failures().await;
     let workflow = target
         .workflow_with("retry", |task| {
@@ -295,7 +295,7 @@ async fn pair(target: &Target, base: &str, strategy: Strategy) -> (Workflow, Str
 }
 
 #[tokio::test]
-async fn run_of_several_tasks_keeps_its_place_until_its_end() {
+async fn run_stays_in_group_until_all_tasks_finish() {
     let target = Target::start().await;
     let (workflow, second_action) = pair(&target, "pair", Strategy::GroupRoundRobin).await;
     let mut worker =
@@ -303,12 +303,12 @@ async fn run_of_several_tasks_keeps_its_place_until_its_end() {
     worker.listen();
     let mut control = ControlWorker::start(&target).await;
     let runs = [trigger(&target, &workflow, "x").await, trigger(&target, &workflow, "x").await];
-    for (at, run) in runs.iter().enumerate() {
+    for (index, run) in runs.iter().enumerate() {
         for expected in [&workflow.action, &second_action] {
             let action = worker.next_start().await;
             assert_eq!((&action.workflow_run_id, &action.action_id), (run, expected));
             control.complete_runs(&target).await;
-            assert!(worker.waiting_action().is_none(), "run {at} shares its place");
+            assert!(worker.waiting_action().is_none(), "run {index} shares its place");
             worker.complete(&action, "{}").await;
         }
         assert_eq!(target.done(run).await.status(), RunStatus::Completed);

@@ -1,12 +1,12 @@
 //! Conditions of tasks: sleeps, events and parents' outputs that start, skip or cancel a task.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use hatchet_quickstart::hatchet::wire::proto::{
     AssignedAction, PushEventRequest,
     v1::{
-        Action, BaseMatchCondition, CreateWorkflowVersionRequest, GetRunDetailsResponse, ParentOverrideMatchCondition,
-        RunStatus, SleepMatchCondition, TaskConditions, UserEventMatchCondition,
+        Action, BaseMatchCondition, CreateWorkflowVersionRequest, ParentOverrideMatchCondition, RunStatus,
+        SleepMatchCondition, TaskConditions, UserEventMatchCondition,
     },
 };
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     deviations::Deviation,
-    multi_task::{dag, worker},
+    multi_task::{dag, payload, states, worker},
 };
 use crate::support::{ControlWorker, Target, assert_refused, eventually};
 
@@ -59,21 +59,13 @@ fn chain(target: &Target, base: &str, conditions: TaskConditions) -> CreateWorkf
     definition
 }
 
-fn payload(action: &AssignedAction) -> Value {
-    serde_json::from_str(&action.action_payload).unwrap()
-}
-
-fn states(details: &GetRunDetailsResponse) -> BTreeMap<&str, RunStatus> {
-    details.task_runs.iter().map(|(name, task)| (name.as_str(), task.status())).collect()
-}
-
 async fn push(target: &Target, key: &str, payload: Value) {
     let event = PushEventRequest { key: key.to_owned(), payload: payload.to_string(), ..Default::default() };
     target.events().push(event).await.unwrap();
 }
 
-/// Pushes an event repeatedly until the worker gets an assignment: a real engine registers the conditions of a task some
-/// time after the end of its parents.
+/// Pushes an event repeatedly until the worker gets an assignment: a real engine registers the conditions of a task
+/// some time after the end of its parents.
 async fn push_until_start(
     target: &Target,
     worker: &mut crate::support::RawWorker,
@@ -89,16 +81,16 @@ async fn push_until_start(
 }
 
 #[tokio::test]
-async fn task_starts_after_its_sleep_with_the_duration_in_its_payload() {
+async fn task_starts_after_sleep_with_duration_in_payload() {
     let target = Target::start().await;
     let conditions = TaskConditions { sleep_conditions: vec![sleep(Action::Queue, "1s")], ..Default::default() };
     let (workflow, mut worker) = worker(&target, &chain(&target, "slept", conditions)).await;
     let run = target.trigger(&workflow, json!({})).await;
     let first = worker.next_start().await;
-    let begin = std::time::Instant::now();
+    let started = std::time::Instant::now();
     worker.complete(&first, r#"{"v":1}"#).await;
     let second = worker.next_start().await;
-    assert!(begin.elapsed() >= Duration::from_millis(900), "{:?}", begin.elapsed());
+    assert!(started.elapsed() >= Duration::from_millis(900), "{:?}", started.elapsed());
     let sent = payload(&second);
     assert_eq!((second.task_name.as_str(), &sent["parents"]), ("b", &json!({"a": {"v": 1}})));
     assert_eq!(sent["triggers"], json!({"filter_payload": null, "slept": {"sleep_duration": "1s"}}));
@@ -336,10 +328,10 @@ async fn replayed_task_waits_again() {
     let run = target.trigger(&workflow, json!({})).await;
     for attempt in 0..2 {
         for name in ["a", "b", "c"] {
-            let begin = std::time::Instant::now();
+            let started = std::time::Instant::now();
             let action = worker.next_start().await;
             assert_eq!((action.task_name.as_str(), action.retry_count), (name, attempt));
-            assert!(name != "b" || begin.elapsed() >= Duration::from_millis(800), "{:?}", begin.elapsed());
+            assert!(name != "b" || started.elapsed() >= Duration::from_millis(800), "{:?}", started.elapsed());
             worker.complete(&action, "{}").await;
         }
         target.done(&run).await;
@@ -376,20 +368,21 @@ async fn invalid_conditions_are_refused() {
         let result = target.try_put(&chain(&target, "invalid", conditions)).await;
         assert_refused(result, Code::InvalidArgument, &format!("Tasks[1].TriggerConditions[0].{field}"));
     };
-    let of_sleep = |sleep: SleepMatchCondition| TaskConditions { sleep_conditions: vec![sleep], ..Default::default() };
-    refused("SleepDuration", of_sleep(sleep(Action::Queue, "1d"))).await;
-    refused("SleepDuration", of_sleep(sleep(Action::Queue, ""))).await;
-    refused("Action", of_sleep(sleep(Action::Create, "1s"))).await;
+    let with_sleep =
+        |sleep: SleepMatchCondition| TaskConditions { sleep_conditions: vec![sleep], ..Default::default() };
+    refused("SleepDuration", with_sleep(sleep(Action::Queue, "1d"))).await;
+    refused("SleepDuration", with_sleep(sleep(Action::Queue, ""))).await;
+    refused("Action", with_sleep(sleep(Action::Create, "1s"))).await;
     let unnamed = SleepMatchCondition { base: Some(base("", Action::Queue, "")), sleep_for: "1s".to_owned() };
-    refused("ReadableDataKey", of_sleep(unnamed)).await;
+    refused("ReadableDataKey", with_sleep(unnamed)).await;
     // A real engine accepts these definitions, and their conditions are never met.
     if target.deviates(Deviation::ImpossibleConditionIsRefused) {
-        let of_event = |event: UserEventMatchCondition| TaskConditions {
+        let with_event = |event: UserEventMatchCondition| TaskConditions {
             user_event_conditions: vec![event],
             ..Default::default()
         };
-        refused("EventKey", of_event(event(Action::Queue, "", ""))).await;
-        refused("Expression", of_event(event(Action::Queue, "k", "input.n >"))).await;
+        refused("EventKey", with_event(event(Action::Queue, "", ""))).await;
+        refused("Expression", with_event(event(Action::Queue, "k", "input.n >"))).await;
         let parents = vec![parent(Action::Queue, "other", "")];
         refused("ParentReadableId", TaskConditions { parent_override_conditions: parents, ..Default::default() }).await;
     }
@@ -439,10 +432,10 @@ async fn only_task_of_workflow_waits_for_its_conditions() {
     let conditions = TaskConditions { sleep_conditions: vec![sleep(Action::Queue, "300ms")], ..Default::default() };
     let workflow = target.workflow_with("only", |task| task.conditions = Some(conditions)).await;
     let mut worker = crate::support::RawWorker::start(&target, &workflow, 1).await;
-    let begin = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
-    assert!(begin.elapsed() >= Duration::from_millis(300), "{:?}", begin.elapsed());
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
     worker.complete(&action, "{}").await;
     assert_eq!(target.done(&run).await.status(), RunStatus::Completed);
     worker.close().await;

@@ -54,21 +54,21 @@ async fn version_is_returned() {
 async fn unary_call_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
     for value in invalid_values(&target) {
-        let link = target.link_as(value.as_deref());
+        let channel = target.channel_as(value.as_deref());
         assert_refused(
-            DispatcherClient::new(link.clone()).get_version(GetVersionRequest {}).await,
+            DispatcherClient::new(channel.clone()).get_version(GetVersionRequest {}).await,
             Code::Unauthenticated,
             REFUSED,
         );
         let request = GetRunDetailsRequest { external_id: Uuid::new_v4().to_string() };
         assert_refused(
-            AdminServiceClient::new(link.clone()).get_run_details(request).await,
+            AdminServiceClient::new(channel.clone()).get_run_details(request).await,
             Code::Unauthenticated,
             REFUSED,
         );
         let request = TriggerWorkflowRequest::default();
         assert_refused(
-            WorkflowServiceClient::new(link).trigger_workflow(request).await,
+            WorkflowServiceClient::new(channel).trigger_workflow(request).await,
             Code::Unauthenticated,
             REFUSED,
         );
@@ -79,7 +79,7 @@ async fn unary_call_without_valid_token_is_unauthenticated() {
 async fn stream_without_valid_token_is_unauthenticated() {
     let target = Target::start().await;
     for value in invalid_values(&target) {
-        let mut dispatcher = DispatcherClient::new(target.link_as(value.as_deref()));
+        let mut dispatcher = DispatcherClient::new(target.channel_as(value.as_deref()));
         let request = WorkerListenRequest { worker_id: Uuid::new_v4().to_string() };
         assert_refused(dispatcher.listen_v2(request).await, Code::Unauthenticated, REFUSED);
         let request = SubscribeToWorkflowEventsRequest::default();
@@ -93,13 +93,13 @@ async fn stream_without_valid_token_is_unauthenticated() {
 async fn authorization_scheme_is_case_insensitive() {
     let target = Target::start().await;
     for scheme in ["bearer", "Bearer", "BEARER"] {
-        let link = target.link_as(Some(&format!("{scheme} {}", target.token)));
-        DispatcherClient::new(link).get_version(GetVersionRequest {}).await.unwrap();
+        let channel = target.channel_as(Some(&format!("{scheme} {}", target.token)));
+        DispatcherClient::new(channel).get_version(GetVersionRequest {}).await.unwrap();
     }
 }
 
 async fn call_by_path(target: &Target, path: &'static str) -> Result<GetVersionResponse, tonic::Status> {
-    let mut grpc: tonic::client::Grpc<AuthenticatedChannel> = tonic::client::Grpc::new(target.link());
+    let mut grpc: tonic::client::Grpc<AuthenticatedChannel> = tonic::client::Grpc::new(target.channel());
     grpc.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<GetVersionRequest, GetVersionResponse>::default();
     let request = Request::new(GetVersionRequest {});
@@ -170,9 +170,9 @@ async fn keepalive_pings_leave_the_connection_open() {
     let workflow = target.workflow("pings").await;
     let interval = if target.is_embedded() { Duration::from_millis(100) } else { Duration::from_secs(6) };
     let endpoint = target.endpoint().http2_keep_alive_interval(interval).keep_alive_while_idle(true);
-    let link = target.link_over(endpoint.connect_lazy());
+    let channel = target.channel_over(endpoint.connect_lazy());
 
-    let mut worker = RawWorker::start_over(&target, link, &workflow, 1).await;
+    let mut worker = RawWorker::start_over(&target, channel, &workflow, 1).await;
     let run = target.trigger(&workflow, json!({})).await;
     let action = worker.next_start().await;
     worker.complete(&action, "{}").await;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tonic::Code;
 
 use super::deviations::Deviation;
-use crate::support::{Target, assert_refused};
+use crate::support::{RawWorker, Target, assert_refused};
 
 /// The month half a year from now, which replaces `M` in the expressions below.
 fn far_month() -> String {
@@ -19,9 +19,9 @@ pub(super) fn expression(pattern: &str) -> String {
 }
 
 #[tokio::test]
-async fn declared_cron_expression_follows_the_real_dialect() {
+async fn valid_cron_expression_is_accepted() {
     let target = Target::start().await;
-    let mut definition = target.definition("dialect");
+    let mut definition = target.definition("valid-crons");
     let valid = [
         "0 0 1 M *",
         "30 0 0 1 M *",
@@ -45,6 +45,14 @@ async fn declared_cron_expression_follows_the_real_dialect() {
         definition.cron_triggers = vec![expression(pattern)];
         target.try_put(&definition).await.unwrap_or_else(|status| panic!("`{pattern}`: {status:?}"));
     }
+    definition.cron_triggers.clear();
+    target.put(&definition).await;
+}
+
+#[tokio::test]
+async fn invalid_cron_expression_is_refused() {
+    let target = Target::start().await;
+    let mut definition = target.definition("invalid-crons");
     let invalid = [
         "0 0 1 M 7",
         "0 0 L M *",
@@ -82,6 +90,12 @@ async fn declared_cron_expression_follows_the_real_dialect() {
         assert_eq!(status.code(), Code::InvalidArgument, "`{pattern}`: {status:?}");
         assert!(status.message().contains("CronTriggers[0]"), "`{pattern}`: {status:?}");
     }
+}
+
+#[tokio::test]
+async fn cron_that_never_fires_is_refused() {
+    let target = Target::start().await;
+    let mut definition = target.definition("never-due-crons");
     for never in ["0 0 30 2 *", "0 0 31 2,4 *", ", 0 1 M *"] {
         definition.cron_triggers = vec![expression(never)];
         let result = target.try_put(&definition).await;
@@ -135,4 +149,55 @@ async fn cron_over_rest_accepts_a_descriptor() {
     for id in created {
         assert_eq!(target.rest.delete(&format!("{crons}/crons/{id}")).await.0, 204);
     }
+}
+
+#[tokio::test]
+async fn triggered_cron_run_has_the_input_of_its_cron() {
+    let target = Target::start().await;
+    let workflow = target.workflow("cron-input").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let crons = format!("/api/v1/tenants/{}/workflows", target.tenant);
+    let request = json!({
+        "cronName": "c", "cronExpression": expression("0 0 1 M *"), "input": {"c": 1}, "additionalMetadata": {"m": "1"},
+    });
+    let (status, cron) = target.rest.post(&format!("{crons}/{}/crons", workflow.name), request).await;
+    assert_eq!(status, 200, "{cron}");
+    let one = format!("{crons}/crons/{}", cron["metadata"]["id"].as_str().unwrap());
+    let (status, triggered) = target.rest.post(&one, json!({})).await;
+    assert_eq!(status, 200, "{triggered}");
+    let action = worker.next_start().await;
+    let run = &action.workflow_run_id;
+    assert_eq!(triggered["externalId"], json!(run));
+    let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
+    assert_eq!((&payload["input"], &payload["triggered_by"]), (&json!({"c": 1}), &json!("manual")));
+    worker.complete(&action, r#"{"done":true}"#).await;
+    target.done(run).await;
+
+    let details = format!("/api/v1/stable/workflow-runs/{run}");
+    let is_finished = |view: &Value| view["run"]["status"] == "COMPLETED" && view["tasks"][0]["status"] == "COMPLETED";
+    let details = target.rest.get_until(&details, "the run has finished", is_finished).await;
+    let list = format!(
+        "/api/v1/stable/tenants/{}/workflow-runs?since=2020-01-01T00:00:00Z&only_tasks=false&include_payloads=true\
+         &workflow_ids={}",
+        target.tenant, workflow.workflow_id
+    );
+    let list = target.rest.get_until(&list, "the run is listed", |list| list["rows"][0]["status"] == "COMPLETED").await;
+    let (status, task) = target.rest.get(&format!("/api/v1/stable/tasks/{}", action.task_run_external_id)).await;
+    assert_eq!(status, 200, "{task}");
+    // The list and the details show what the worker received, and the task its input alone.
+    let envelope = json!({
+        "input": {"c": 1}, "parents": {}, "triggered_by": "manual", "triggers": { "filter_payload": null },
+        "user_data": null, "overrides": null,
+    });
+    for (place, shown) in [("list", &list["rows"][0]), ("run", &details["run"]), ("details", &details["tasks"][0])] {
+        assert_eq!(shown["input"], envelope, "{place}");
+    }
+    assert_eq!(task["input"], json!({"c": 1}));
+    for shown in [&list["rows"][0], &details["run"], &task] {
+        let metadata = &shown["additionalMetadata"];
+        assert_eq!((&metadata["m"], &metadata["hatchet__cron_name"]), (&json!("1"), &json!("c")), "{metadata}");
+        assert!(metadata["hatchet__cron_expression"].is_string(), "{metadata}");
+    }
+    assert_eq!(target.rest.delete(&one).await.0, 204);
+    worker.close().await;
 }

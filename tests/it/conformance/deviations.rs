@@ -36,14 +36,16 @@ pub enum Deviation {
     UnacknowledgedIsResent,
     /// A replay of a finished run always starts; a real engine has been observed to ignore one right after the end.
     ReplayAlwaysStarts,
-    /// A released slot is free immediately; a real engine has been observed to free it when the task ends.
+    /// A released slot is free immediately; a real engine has been observed to free it when the task finishes.
     ReleasedSlotIsFreeImmediately,
     /// The call that counts the workers of a workflow works; a real engine returns 500, as it no longer supports it.
     WorkersOfWorkflowAreCounted,
     /// A rate limit can be paused, as in real engines from v0.114; earlier ones do not have the call.
     RateLimitsCanBePaused,
-    /// The strategies that limit the waiting runs, shared rules and limits by expression are supported, as in real engines
-    /// from v0.106.3; earlier ones reject the strategies and ignore the rest.
+    /// A failed attempt may choose the delay before its retry, as in real engines from v0.111; earlier ones ignore it.
+    WorkerChoosesRetryDelay,
+    /// The strategies that limit the waiting runs, shared rules and limits by expression are supported, as in real
+    /// engines from v0.106.3; earlier ones reject the strategies and ignore the rest.
     HasNewerConcurrencyRules,
     /// A worker may report that its task is cancelled; real engines up to v0.101 do not have that event.
     WorkerCanCancel,
@@ -61,20 +63,23 @@ pub enum Deviation {
     DuplicateCronIsMerged,
     /// A task that waits for its conditions is cancelled with its run; a real engine does not cancel it.
     WaitingTaskIsCancelled,
-    /// A condition whose expression does not compile, whose event key is empty, or whose parent is not one of the task's
-    /// is refused; a real engine accepts it, and the condition is never met.
+    /// A condition whose expression does not compile, whose event key is empty, or whose parent is not one of the
+    /// task's is refused; a real engine accepts it, and the condition is never met.
     ImpossibleConditionIsRefused,
     /// A group of conditions with a parent and a sleep or an event is met by one of them; a real engine (v0.104) waits
     /// for both.
     GroupOfParentAndSleepNeedsOne,
     /// The only task of a workflow may have conditions; on a real engine its run never exists.
     OnlyTaskMayHaveConditions,
-    /// An event filter without a scope, a valid expression, an object as its payload or a known workflow, and a duplicate,
-    /// is refused; a real engine accepts it, or fails with INTERNAL or 500.
+    /// An event filter without a scope, a valid expression, an object as its payload or a known workflow, and a
+    /// duplicate, is refused; a real engine accepts it, or fails with INTERNAL or 500.
     InvalidEventFilterIsRefused,
     /// A pause with an unknown action or behavior or an invalid time to live is refused with 400; a real engine accepts
     /// any time to live and fails with 500 otherwise.
     InvalidPauseIsRefused,
+    /// An event can be pushed over REST, with the request and response of the published API; a real engine refuses every
+    /// such call with 400.
+    EventIsPushedOverRest,
     /// A trigger whose idempotency key fails to evaluate is refused; a real engine returns OK and creates no run.
     FailingKeyIsRefused,
 }
@@ -85,8 +90,8 @@ impl Target {
         self.is_embedded()
     }
 
-    /// Returns whether the engine under test lacks this deviation, so that a test of it has no subject. Prints the reason
-    /// for the skip.
+    /// Returns whether the engine under test lacks this deviation, so that a test of it has no subject. Prints the
+    /// reason for the skip.
     pub fn lacks(&self, deviation: Deviation) -> bool {
         let lacks = !self.deviates(deviation);
         if lacks {

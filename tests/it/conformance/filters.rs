@@ -96,6 +96,30 @@ async fn each_matching_filter_triggers_a_run() {
 }
 
 #[tokio::test]
+async fn filters_that_differ_in_their_payload_trigger_a_run_each() {
+    let target = Target::start().await;
+    let declared = [1, 2].map(|n| filter("s", "true", Some(json!({ "p": n }))));
+    let (workflow, mut worker) = filtered(&target, "payloads", declared.to_vec()).await;
+    let body = json!({"workflowId": workflow.workflow_id, "scope": "s", "expression": "true", "payload": {"p": 3}});
+    assert_eq!(target.rest.post(&path(&target, ""), body).await.0, 200);
+    push(&target, "key", json!({}), Some("s"), json!({})).await;
+    let mut payloads = Vec::new();
+    for _ in 0..3 {
+        payloads.push(next_payload(&mut worker).await["p"].clone());
+    }
+    payloads.sort_by_key(Value::to_string);
+    assert_eq!(payloads, [1, 2, 3]);
+    let duplicate = declared[0].clone();
+    let mut definition = target.definition("payloads");
+    definition.default_filters = vec![duplicate.clone(), duplicate];
+    let refused = target.try_put(&definition).await.unwrap_err();
+    let expected =
+        if target.deviates(Deviation::MalformedDefinitionIsInvalid) { Code::InvalidArgument } else { Code::Internal };
+    assert_eq!(refused.code(), expected, "{refused:?}");
+    worker.close().await;
+}
+
+#[tokio::test]
 async fn filters_are_created_listed_changed_and_deleted() {
     let target = Target::start().await;
     let (workflow, worker) = filtered(&target, "managed", vec![filter("s1", "true", None)]).await;
@@ -106,11 +130,11 @@ async fn filters_are_created_listed_changed_and_deleted() {
     let one = path(&target, &format!("/{}", created["metadata"]["id"].as_str().unwrap()));
     assert_eq!(target.rest.get(&one).await, (200, created.clone()));
 
-    let of_workflow = path(&target, &format!("?workflowIds={}", workflow.workflow_id));
-    let (_, list) = target.rest.get(&of_workflow).await;
+    let list_path = path(&target, &format!("?workflowIds={}", workflow.workflow_id));
+    let (_, list) = target.rest.get(&list_path).await;
     assert_eq!(list["rows"].as_array().unwrap().len(), 2, "{list}");
     assert_eq!(list["pagination"], json!({"current_page": 0, "next_page": 1, "num_pages": 1}));
-    let (_, list) = target.rest.get(&format!("{of_workflow}&scopes=s1&scopes=s3&limit=1&offset=0")).await;
+    let (_, list) = target.rest.get(&format!("{list_path}&scopes=s1&scopes=s3&limit=1&offset=0")).await;
     assert_eq!((list["rows"].as_array().unwrap().len(), &list["rows"][0]["isDeclarative"]), (1, &json!(true)));
 
     let (status, changed) = target.rest.patch(&one, json!({"scope": "s3", "payload": {"q": 1}})).await;

@@ -1,4 +1,4 @@
-//! Idempotency keys.
+//! Idempotency keys: their computation, collisions and release.
 
 use std::time::{Duration, Instant};
 

@@ -50,7 +50,7 @@ async fn log_lines_are_listed_in_order_and_since_is_exclusive() {
     let run = target.trigger(&workflow, json!({})).await;
     target.details_until(&run, "the run exists", |_| true).await;
     let now = timestamp_now().seconds;
-    // A real engine ignores these times and takes those of the arrival.
+    // A real engine ignores these times and records the times of arrival.
     for (offset, message) in [(0, "a"), (1, "b"), (2, "c")] {
         let created_at = Some(prost_types::Timestamp { seconds: now + offset, nanos: 0 });
         put(&target, PutLogRequest { created_at, ..line(&run, message) }).await.unwrap();

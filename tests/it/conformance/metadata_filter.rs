@@ -106,8 +106,8 @@ async fn list_with_and_operator_matches_all_pairs() {
 async fn malformed_filter_is_refused() {
     let target = Target::start().await;
     let runs = Runs::trigger(&target).await;
-    let of_flow = format!("limit=1&workflow_ids={}", runs.workflow.workflow_id);
-    let no_colon = runs.list(&target, &format!("{of_flow}&additional_metadata={}", runs.a));
+    let query = format!("limit=1&workflow_ids={}", runs.workflow.workflow_id);
+    let no_colon = runs.list(&target, &format!("{query}&additional_metadata={}", runs.a));
     let ids = runs.list(&target, &format!("{}&additional_metadata_operator=AND", runs.pairs()));
     let ids = ids.replace("workflow-runs?", "workflow-runs/external-ids?");
     let expected = if target.deviates(Deviation::InvalidFilterIsRefused) { 400 } else { 200 };
@@ -154,7 +154,7 @@ async fn client_cancels_only_runs_with_all_pairs() {
     let client = target.client();
     let runs = Runs::trigger(&target).await;
     let both: RunId = runs.both.parse().unwrap();
-    let open = client.open_runs(&[(&runs.a, "1"), (&runs.b, "2")]).await.unwrap();
+    let open = client.open_runs(&[(&runs.a, "1"), (&runs.b, "2")], &[]).await.unwrap();
     assert_eq!(open, [both]);
     assert_eq!(client.cancel_many(&open).await.unwrap(), [both]);
     assert_eq!(target.done(&runs.both).await.status(), RunStatus::Cancelled);
@@ -179,11 +179,11 @@ async fn client_finds_runs_by_keys_with_colon() {
     let hit = target.try_trigger(with(json!({ &key: "c:d", &plain: "e:f" }))).await.unwrap();
     let miss = target.try_trigger(with(json!({ target.name("a"): "b:c:d", &plain: "e:f" }))).await.unwrap();
     eventually("both runs are listed", async || {
-        (client.open_runs(&[(&plain, "e:f")]).await.unwrap().len() == 2).then_some(())
+        (client.open_runs(&[(&plain, "e:f")], &[]).await.unwrap().len() == 2).then_some(())
     })
     .await;
     let id: RunId = hit.parse().unwrap();
-    assert_eq!(client.open_runs(&[(&key, "c:d")]).await.unwrap(), [id]);
-    assert_eq!(client.open_runs(&[(&plain, "e:f"), (&key, "c:d")]).await.unwrap(), [id]);
+    assert_eq!(client.open_runs(&[(&key, "c:d")], &[]).await.unwrap(), [id]);
+    assert_eq!(client.open_runs(&[(&plain, "e:f"), (&key, "c:d")], &[]).await.unwrap(), [id]);
     target.cancel(&[&hit, &miss]).await;
 }

@@ -209,15 +209,15 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
     let mut next = async || within_timeout("an event", events.next()).await.unwrap().unwrap();
     let send = async |run: &str, index: i64| chunk(&target, run, &index.to_string(), Some(index)).await.unwrap();
     let number = |text: &str| text.parse::<i64>().unwrap();
-    let (mut of_short, mut of_long) = (Vec::new(), Vec::new());
+    let (mut short_chunks, mut long_chunks) = (Vec::new(), Vec::new());
     for index in 0..10 {
         send(&short, index).await;
         send(&long, index).await;
     }
-    while of_short.len() + of_long.len() < 20 {
+    while short_chunks.len() + long_chunks.len() < 20 {
         let event = next().await;
         if let RunEventKind::Chunk { text, .. } = event.kind {
-            if event.run == short { &mut of_short } else { &mut of_long }.push(number(&text));
+            if event.run == short { &mut short_chunks } else { &mut long_chunks }.push(number(&text));
         }
     }
     worker.complete(&first_action, "{}").await;
@@ -226,17 +226,17 @@ async fn client_metadata_stream_has_chunks_of_both_runs() {
         send(&long, index).await;
     }
     worker.complete(&second_action, "{}").await;
-    let ended = loop {
+    let finished = loop {
         match next().await {
-            RunEvent { kind: RunEventKind::Chunk { text, .. }, .. } => of_long.push(number(&text)),
+            RunEvent { kind: RunEventKind::Chunk { text, .. }, .. } => long_chunks.push(number(&text)),
             RunEvent { kind: RunEventKind::RunFinished, run, .. } => break run,
             _ => {}
         }
     };
     // A busy real engine may send a chunk later than the client's reorder timeout.
-    of_short.sort_unstable();
-    of_long.sort_unstable();
-    assert_eq!((of_short, of_long, ended), ((0..10).collect(), (0..40).collect(), long));
+    short_chunks.sort_unstable();
+    long_chunks.sort_unstable();
+    assert_eq!((short_chunks, long_chunks, finished), ((0..10).collect(), (0..40).collect(), long));
     worker.close().await;
 }
 
@@ -306,11 +306,11 @@ async fn failed_attempt_event_has_its_error() {
         worker.fail(&action, &format!("attempt {attempt}")).await;
         let event = loop {
             let event = next_of(&mut events, &run).await;
-            let of_run = event.resource_type() == ResourceType::WorkflowRun;
-            if of_run && target.deviates(Deviation::StreamEndsWithRun) {
+            let is_run_event = event.resource_type() == ResourceType::WorkflowRun;
+            if is_run_event && target.deviates(Deviation::StreamEndsWithRun) {
                 panic!("a retry is no end: {event:?}");
             }
-            if !of_run && event.event_type() != Event::Started {
+            if !is_run_event && event.event_type() != Event::Started {
                 break event;
             }
         };

@@ -14,7 +14,7 @@
 //! few workflows and finished runs, and no listening worker. `HATCHET_TEST_SLOW=1` adds the tests that wait for long
 //! timeouts of the engine.
 //!
-//! The reference is the observed behavior of a real engine (v0.101.27). Where the embedded engine differs on purpose, a
+//! The reference is the observed behavior of real engines (v0.101.27, v0.104.7). Where the embedded engine differs on purpose, a
 //! test queries [`deviations`] for the expected behavior.
 
 mod affinity;

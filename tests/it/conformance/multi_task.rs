@@ -44,11 +44,13 @@ pub(super) async fn worker(target: &Target, definition: &CreateWorkflowVersionRe
     (workflow, worker)
 }
 
-fn payload(action: &AssignedAction) -> Value {
+/// The parsed payload of an assignment.
+pub(super) fn payload(action: &AssignedAction) -> Value {
     serde_json::from_str(&action.action_payload).unwrap()
 }
 
-fn states(details: &GetRunDetailsResponse) -> BTreeMap<&str, RunStatus> {
+/// The status of each task, by name.
+pub(super) fn states(details: &GetRunDetailsResponse) -> BTreeMap<&str, RunStatus> {
     details.task_runs.iter().map(|(name, task)| (name.as_str(), task.status())).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The part of the REST API that this project's client uses.
 
 use hatchet_quickstart::hatchet::wire::proto::v1::TriggerWorkflowRequest;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::deviations::Deviation;
@@ -53,6 +53,30 @@ async fn worker_list_has_worker_with_status() {
         .rest
         .get_until(&format!("/api/v1/workers/{id}"), "the worker is inactive", |view| view["status"] == "INACTIVE")
         .await;
+}
+
+#[tokio::test]
+async fn paused_worker_is_inactive_after_it_has_stopped() {
+    let target = Target::start().await;
+    let workflow = target.workflow("stopped").await;
+    let worker = RawWorker::start(&target, &workflow, 1).await;
+    let id = worker.id.clone();
+    let path = format!("/api/v1/workers/{id}");
+    // SDKs pause a worker before they stop it.
+    target.rest.get_until(&path, "the worker is active", |view| view["status"] == "ACTIVE").await;
+    assert_eq!(target.rest.patch(&path, json!({ "isPaused": true })).await.0, 200);
+    target.rest.get_until(&path, "the worker is paused", |view| view["status"] == "PAUSED").await;
+    worker.close().await;
+    let list = format!("/api/v1/tenants/{}/worker", target.tenant);
+    let row = |list: &Value| {
+        let mut rows = list["rows"].as_array().into_iter().flatten();
+        rows.find(|row| row["metadata"]["id"] == *id).cloned()
+    };
+    let is_inactive = |list: &Value| row(list).is_some_and(|row| row["status"] == "INACTIVE");
+    let listed = row(&target.rest.get_until(&list, "the worker is inactive", is_inactive).await).unwrap();
+    for time in [&listed["metadata"]["createdAt"], &listed["lastHeartbeatAt"]] {
+        assert!(time.is_string(), "{listed}");
+    }
 }
 
 #[tokio::test]

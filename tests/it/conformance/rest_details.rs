@@ -229,13 +229,13 @@ async fn timeout_is_failure_without_error_over_rest() {
             assert_eq!((&part["status"], &part["errorMessage"]), (&json!("FAILED"), &json!("")), "{part}");
         }
     }
-    let of_untaken = format!("since=2020-01-01T00:00:00Z&workflow_ids={}", untaken.workflow_id);
+    let query = format!("since=2020-01-01T00:00:00Z&workflow_ids={}", untaken.workflow_id);
     let path = format!("/api/v1/stable/tenants/{}", target.tenant);
     for (status, count) in [("FAILED", 1), ("CANCELLED", 0)] {
-        let list = format!("{path}/workflow-runs?only_tasks=false&statuses={status}&{of_untaken}");
+        let list = format!("{path}/workflow-runs?only_tasks=false&statuses={status}&{query}");
         assert_eq!(target.rest.get(&list).await.1["rows"].as_array().unwrap().len(), count, "{status}");
     }
-    let (_, metrics) = target.rest.get(&format!("{path}/task-metrics?{of_untaken}")).await;
+    let (_, metrics) = target.rest.get(&format!("{path}/task-metrics?{query}")).await;
     let failed = metrics.as_array().unwrap().iter().find(|row| row["status"] == "FAILED").unwrap();
     assert_eq!(failed["count"], 1, "{metrics}");
     worker.close().await;

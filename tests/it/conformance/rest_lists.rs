@@ -60,15 +60,15 @@ async fn last_page_names_next_page_by_resource() {
     let (status, cron) = target.rest.post(&format!("{crons}/{}/crons", workflow.name), cron).await;
     assert_eq!(status, 200, "{cron}");
     target.rest.get_until(&runs(&target, &workflow, "&only_tasks=false"), "the run is listed", has_row).await;
-    let of_workflow = format!("workflowId={}", workflow.workflow_id);
+    let workflow_id = format!("workflowId={}", workflow.workflow_id);
     let tenant = format!("/api/v1/stable/tenants/{}", target.tenant);
     let none = target.name("none");
     for (path, [current, next, pages]) in [
         (runs(&target, &workflow, "&only_tasks=false&limit=1"), [1, 2, 1]),
         (runs(&target, &workflow, "&only_tasks=true&limit=1"), [1, 2, 1]),
         (runs(&target, &workflow, &format!("&only_tasks=false&additional_metadata={none}:x")), [1, 2, 0]),
-        (format!("{crons}/crons?{of_workflow}&limit=1"), [1, 1, 1]),
-        (format!("{crons}/scheduled?{of_workflow}&limit=1"), [1, 2, 0]),
+        (format!("{crons}/crons?{workflow_id}&limit=1"), [1, 1, 1]),
+        (format!("{crons}/scheduled?{workflow_id}&limit=1"), [1, 2, 0]),
         (format!("{crons}?name={}&limit=1", workflow.name), [1, 1, 1]),
         (format!("{crons}?name={none}"), [1, 2, 0]),
         (format!("{tenant}/events?keys={none}"), [1, 1, 0]),
@@ -80,6 +80,97 @@ async fn last_page_names_next_page_by_resource() {
     let id = cron["metadata"]["id"].as_str().unwrap();
     assert_eq!(target.rest.delete(&format!("{crons}/crons/{id}")).await.0, 204);
     target.cancel(&[&run]).await;
+}
+
+/// Creates a resource later than the previous one by its creation time, and returns its id and creation time.
+async fn create_after(
+    target: &Target,
+    path: &str,
+    body: &Value,
+    previous: Option<&(String, Value)>,
+) -> (String, Value) {
+    let (folder, resource) = path.rsplit_once('/').unwrap();
+    let (workflows, _) = folder.rsplit_once('/').unwrap();
+    loop {
+        let (status, created) = target.rest.post(path, body.clone()).await;
+        assert_eq!(status, 200, "{created}");
+        let metadata = &created["metadata"];
+        let id = metadata["id"].as_str().unwrap().to_owned();
+        if previous.is_none_or(|(_, time)| *time != metadata["createdAt"]) {
+            return (id, metadata["createdAt"].clone());
+        }
+        assert_eq!(target.rest.delete(&format!("{workflows}/{resource}/{id}")).await.0, 204);
+    }
+}
+
+#[tokio::test]
+async fn schedules_and_crons_have_the_requested_order() {
+    let target = Target::start().await;
+    let [b, a] = [target.workflow("ordered-b").await, target.workflow("ordered-a").await];
+    let workflows = format!("/api/v1/tenants/{}/workflows", target.tenant);
+    let batch = target.name("batch");
+    let (mut schedules, mut crons) = (Vec::new(), Vec::new());
+    for (year, workflow) in [("2097", &b), ("2099", &a), ("2098", &b)] {
+        let mut body = json!({"input": {}, "additionalMetadata": {"batch": batch}});
+        body["triggerAt"] = format!("{year}-01-01T00:00:00Z").into();
+        let path = format!("{workflows}/{}/scheduled", workflow.name);
+        schedules.push(create_after(&target, &path, &body, schedules.last()).await);
+        (body["cronName"], body["cronExpression"]) = (year.into(), "@every 1000h".into());
+        let path = format!("{workflows}/{}/crons", workflow.name);
+        crons.push(create_after(&target, &path, &body, crons.last()).await);
+    }
+    let list = async |resource: &str, order: &str, key: &str| {
+        let path = format!("{workflows}/{resource}?additionalMetadata=batch:{batch}{order}");
+        let (status, list) = target.rest.get(&path).await;
+        assert_eq!(status, 200, "{path}: {list}");
+        list["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row.pointer(key).unwrap().as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let trigger_at = "/triggerAt";
+    for order in ["", "&orderByDirection=DESC", "&orderByField=triggerAt&orderByDirection=DESC"] {
+        let times = list("scheduled", order, trigger_at).await;
+        assert_eq!(times.iter().map(|time| &time[..4]).collect::<Vec<_>>(), ["2099", "2098", "2097"], "{order}");
+    }
+    let times = list("scheduled", "&orderByDirection=ASC", trigger_at).await;
+    assert_eq!(times.iter().map(|time| &time[..4]).collect::<Vec<_>>(), ["2097", "2098", "2099"]);
+    let id = "/metadata/id";
+    for (resource, order, created) in [
+        ("scheduled", "&orderByField=createdAt", &schedules),
+        ("crons", "", &crons),
+        ("crons", "&orderByField=createdAt", &crons),
+    ] {
+        let mut expected: Vec<&str> = created.iter().map(|(id, _)| id.as_str()).collect();
+        let ascending = list(resource, &format!("{order}&orderByDirection=ASC"), id).await;
+        assert_eq!(ascending, expected, "{resource}{order}");
+        expected.reverse();
+        assert_eq!(list(resource, order, id).await, expected, "{resource}{order}");
+    }
+    let workflow_name = "/workflowName";
+    let ascending = list("crons", "&orderByField=name&orderByDirection=ASC", workflow_name).await;
+    assert_eq!(ascending, [&*a.name, &b.name, &b.name], "by the name of the workflow");
+    let descending = list("crons", "&orderByField=name", workflow_name).await;
+    assert_eq!(descending, [&*b.name, &b.name, &a.name]);
+    for (resource, invalid, rule) in [
+        ("scheduled", "orderByField=x", "invalid orderByField \"x\": use triggerAt or createdAt"),
+        ("crons", "orderByField=triggerAt", "invalid orderByField \"triggerAt\": use createdAt or name"),
+        ("scheduled", "orderByDirection=up", "invalid orderByDirection \"up\": use ASC or DESC"),
+    ] {
+        let (status, body) = target.rest.get(&format!("{workflows}/{resource}?{invalid}")).await;
+        if target.is_embedded() {
+            assert_eq!((status, &body["errors"][0]["description"]), (400, &json!(rule)));
+        } else {
+            assert_eq!(status, 500, "{invalid}");
+        }
+    }
+    for (resource, created) in [("scheduled", schedules), ("crons", crons)] {
+        for (id, _) in created {
+            assert_eq!(target.rest.delete(&format!("{workflows}/{resource}/{id}")).await.0, 204);
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use hatchet_quickstart::hatchet::wire::proto::{StepActionEvent, StepActionEventType as Kind, v1::RunStatus};
+use hatchet_quickstart::hatchet::wire::proto::{
+    StepActionEvent, StepActionEventType as Kind,
+    v1::{CreateTaskOpts, RunStatus},
+};
 use serde_json::json;
 
+use super::deviations::Deviation;
 use crate::support::{ControlWorker, RawWorker, Target, only_task};
 
 #[tokio::test]
@@ -40,6 +44,40 @@ async fn retry_increments_count_and_keeps_ids() {
     assert_eq!(details.status(), RunStatus::Failed);
     assert_eq!(only_task(&details).error.as_deref(), Some("attempt 2"));
     worker.close().await;
+}
+
+#[tokio::test]
+async fn delay_of_a_worker_replaces_the_backoff() {
+    let target = Target::for_failures().await;
+    let change = |task: &mut CreateTaskOpts| {
+        (task.retries, task.backoff_factor, task.backoff_max_seconds) = (2, Some(100.0), Some(3600));
+    };
+    if target.lacks(Deviation::WorkerChoosesRetryDelay) {
+        return;
+    }
+    let workflow = target.workflow_with("chosen", change).await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let mut control = ControlWorker::start(&target).await;
+    let run = target.trigger(&workflow, json!({})).await;
+    // The first delay ends immediately, a negative one too; the backoff would take 100 s.
+    for (attempt, delay) in [(0, 0), (1, -5), (2, 3_600_000)] {
+        let action = worker.next_start().await;
+        assert_eq!(action.retry_count, attempt);
+        let event = worker.event(&action, Kind::StepEventTypeFailed, "later");
+        worker.send(StepActionEvent { retry_after_ms: Some(delay), ..event }).await.unwrap();
+    }
+    let details = target.done(&run).await;
+    assert_eq!(details.status(), RunStatus::Failed, "the retries are used up");
+    let run = target.trigger(&workflow, json!({})).await;
+    let action = worker.next_start().await;
+    let event = worker.event(&action, Kind::StepEventTypeFailed, "later");
+    worker.send(StepActionEvent { retry_after_ms: Some(3_600_000), ..event }).await.unwrap();
+    control.complete_runs(&target).await;
+    assert!(worker.waiting_action().is_none(), "the retry waits for an hour");
+    assert_eq!(target.details(&run).await.unwrap().status(), RunStatus::Queued);
+    target.cancel(&[&run]).await;
+    worker.close().await;
+    control.close().await;
 }
 
 #[tokio::test]
@@ -142,7 +180,7 @@ async fn invalid_output_is_retried_like_other_failures() {
 async fn retry_waits_for_backoff() {
     let target = Target::for_failures().await;
     let workflow = target
-        .workflow_with("back-off", |task| {
+        .workflow_with("backoff", |task| {
             task.retries = 1;
             task.backoff_factor = Some(2.0);
             task.backoff_max_seconds = Some(10);

@@ -41,17 +41,17 @@ async fn tasks_of_a_run_follow_the_first_to_its_worker() {
         // The run and the worker of each task, in the order of assignment.
         let mut assigned: Vec<(String, usize)> = Vec::new();
         eventually("all tasks are assigned", async || {
-            for (at, worker) in workers.iter_mut().enumerate() {
+            for (index, worker) in workers.iter_mut().enumerate() {
                 if let Some(action) = worker.waiting_action() {
                     worker.complete(&action, "{}").await;
-                    assigned.push((action.workflow_run_id, at));
+                    assigned.push((action.workflow_run_id, index));
                 }
             }
             (assigned.len() == 2 * runs.len()).then_some(())
         })
         .await;
         for run in &runs {
-            let on: Vec<usize> = assigned.iter().filter(|(id, _)| id == run).map(|(_, at)| *at).collect();
+            let on: Vec<usize> = assigned.iter().filter(|(id, _)| id == run).map(|(_, index)| *index).collect();
             assert_eq!((on.len(), on[0]), (2, on[1]), "{base}: {assigned:?}");
             assert_eq!(target.done(run).await.status(), RunStatus::Completed);
         }

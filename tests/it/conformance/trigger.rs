@@ -1,4 +1,4 @@
-//! Triggers: accepted and refused requests, and what the task receives as its input.
+//! Triggers: accepted and refused requests, and the input that the task receives.
 
 use hatchet_quickstart::hatchet::wire::proto::{
     BulkTriggerWorkflowRequest,

@@ -8,6 +8,7 @@ use hatchet_quickstart::hatchet::wire::proto::{
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
+use super::deviations::Deviation;
 use crate::support::{RawWorker, Target, Workflow, assert_refused};
 
 fn event(key: &str, payload: Value) -> PushEventRequest {
@@ -83,10 +84,10 @@ async fn scheduled_run_starts_at_its_time() {
     let target = Target::start().await;
     let workflow = target.workflow("scheduled").await;
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
-    let at = SystemTime::now() + Duration::from_secs(1);
+    let time = SystemTime::now() + Duration::from_secs(1);
     let request = ScheduleWorkflowRequest {
         name: workflow.name.clone(),
-        schedules: vec![at.into()],
+        schedules: vec![time.into()],
         input: json!({"s": 1}).to_string(),
         ..Default::default()
     };
@@ -94,7 +95,7 @@ async fn scheduled_run_starts_at_its_time() {
     assert_eq!((&version.id, &version.workflow_id), (&workflow.version_id, &workflow.workflow_id));
     assert_eq!(version.scheduled_workflows.len(), 1);
     let action = worker.next_start().await;
-    assert!(SystemTime::now() >= at, "too early");
+    assert!(SystemTime::now() >= time, "too early");
     let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
     assert_eq!(payload["input"], json!({"s": 1}));
     worker.complete(&action, "{}").await;
@@ -145,9 +146,9 @@ async fn triggered_schedule_is_deleted() {
     let mut worker = RawWorker::start(&target, &workflow, 1).await;
     let schedules = format!("/api/v1/tenants/{}/workflows/scheduled", target.tenant);
     let list = format!("{schedules}?workflowId={}", workflow.workflow_id);
-    let schedule = async |at: &str| {
+    let schedule = async |time: &str| {
         let path = format!("/api/v1/tenants/{}/workflows/{}/scheduled", target.tenant, workflow.name);
-        let (status, body) = target.rest.post(&path, json!({ "triggerAt": at, "input": {} })).await;
+        let (status, body) = target.rest.post(&path, json!({ "triggerAt": time, "input": {} })).await;
         assert_eq!(status, 200, "{body}");
         format!("{schedules}/{}", body["metadata"]["id"].as_str().unwrap())
     };
@@ -169,5 +170,77 @@ async fn triggered_schedule_is_deleted() {
     assert_eq!((with_status("SCHEDULED").await, with_status("RUNNING").await), (1, 0));
     worker.complete(&action, "{}").await;
     assert_eq!(target.rest.delete(&later).await.0, 204);
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn schedule_is_triggered_out_of_turn() {
+    let target = Target::start().await;
+    let workflow = target.workflow("out-of-turn").await;
+    let mut worker = RawWorker::start(&target, &workflow, 1).await;
+    let schedules = format!("/api/v1/tenants/{}/workflows", target.tenant);
+    let request = json!({
+        "triggerAt": "2099-01-01T00:00:00Z", "input": {"z": 1}, "additionalMetadata": {"k": "v"}, "priority": 3,
+    });
+    let (status, body) = target.rest.post(&format!("{schedules}/{}/scheduled", workflow.name), request).await;
+    assert_eq!(status, 200, "{body}");
+    let one = format!("{schedules}/scheduled/{}", body["metadata"]["id"].as_str().unwrap());
+    assert_eq!(
+        (&body["method"], &body["workflowRunName"], &body["workflowRunCreatedAt"]),
+        (&json!("API"), &json!(""), &json!("0001-01-01T00:00:00Z")),
+        "{body}"
+    );
+    assert_eq!((body.get("workflowRunId"), body.get("workflowRunStatus")), (None, None), "{body}");
+    assert_eq!(target.rest.get(&one).await, (200, body));
+    let (status, result) = target.rest.post(&one, json!({})).await;
+    assert_eq!(status, 200, "{result}");
+    let action = worker.next_start().await;
+    assert_eq!((&result["externalId"], action.priority), (&json!(action.workflow_run_id), 3));
+    let metadata: Value = serde_json::from_str(action.additional_metadata.as_deref().unwrap()).unwrap();
+    assert_eq!(metadata["k"], "v");
+    let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
+    assert_eq!(payload["input"], json!({"z": 1}));
+    // The schedule is deleted.
+    assert_eq!(target.rest.get(&one).await.0, 404);
+    assert_eq!(target.rest.post(&one, json!({})).await.0, 404);
+    worker.complete(&action, "{}").await;
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn event_is_pushed_over_rest() {
+    let target = Target::start().await;
+    let (_, mut worker) = triggered_by(&target, "on-rest-event", &["rest"]).await;
+    let events = format!("/api/v1/tenants/{}/events", target.tenant);
+    let sent = json!({
+        "key": target.name("rest"), "data": {"a": 1}, "additionalMetadata": {"m": "1"}, "priority": 3, "scope": "s",
+    });
+    let (status, pushed) = target.rest.post(&events, sent.clone()).await;
+    if target.deviates(Deviation::EventIsPushedOverRest) {
+        assert_eq!((status, &pushed["key"], &pushed["scope"]), (200, &sent["key"], &json!("s")), "{pushed}");
+        let action = worker.next_start().await;
+        assert_eq!(
+            (action.triggering_event_external_id.as_deref(), action.priority),
+            (pushed["metadata"]["id"].as_str(), 3)
+        );
+        let payload: Value = serde_json::from_str(&action.action_payload).unwrap();
+        assert_eq!(payload["input"], json!({"a": 1}));
+        worker.complete(&action, "{}").await;
+        for (field, invalid) in [
+            ("key", json!("")),
+            ("key", json!(null)),
+            ("data", json!([1])),
+            ("priority", json!(9)),
+            ("additionalMetadata", json!("x")),
+        ] {
+            let mut event = sent.clone();
+            event[field] = invalid;
+            let (status, refusal) = target.rest.post(&events, event).await;
+            assert_eq!(status, 400, "{field}: {refusal}");
+            assert!(refusal["message"].as_str().is_some_and(|text| text.contains(field)), "{field}: {refusal}");
+        }
+    } else {
+        assert_eq!(status, 400, "{pushed}");
+    }
     worker.close().await;
 }

@@ -110,11 +110,16 @@ async fn versions_of_workflow_are_shown() {
     let mut definition = target.definition("versioned");
     definition.event_triggers = vec![target.name("key")];
     definition.default_priority = Some(2);
+    // An engine ignores the declared name of a version.
+    definition.version = "declared".to_owned();
     let workflow = target.put(&definition).await;
     let versions = format!("{}/versions", path(&workflow));
     let (status, shown) = target.rest.get(&versions).await;
     assert_eq!((status, &shown["metadata"]["id"]), (200, &json!(workflow.version_id)), "{shown}");
     assert_eq!((&shown["defaultPriority"], &shown["scheduleTimeout"]), (&json!(2), &json!("5m")));
+    assert_eq!(shown["version"], "");
+    let (_, listed) = target.rest.get(&path(&workflow)).await;
+    assert_eq!(listed["versions"][0]["version"], "", "{listed}");
     assert_eq!(shown["triggers"]["events"][0]["event_key"], json!(target.name("key")));
     assert_eq!(shown["workflow"]["name"], json!(workflow.name));
     assert_eq!(shown["workflowConfig"]["Tasks"][0]["ReadableId"], json!(workflow.name));
@@ -214,7 +219,7 @@ async fn cron_is_triggered_out_of_turn() {
 #[tokio::test]
 async fn traces_are_accepted() {
     let target = Target::start().await;
-    let mut client = tonic::client::Grpc::new(target.link());
+    let mut client = tonic::client::Grpc::new(target.channel());
     eventually("the connection", async || client.ready().await.ok()).await;
     let path = tonic::codegen::http::uri::PathAndQuery::from_static(
         "/opentelemetry.proto.collector.trace.v1.TraceService/Export",

@@ -1,6 +1,21 @@
-//! The dashboard: its files, its protection against other web pages, and its pages in a headless browser.
+//! The dashboard: its files, its protection against other web pages, and its views in a headless browser.
 
-mod browser;
+mod double_click;
+mod events;
+mod fixture;
+mod forms;
+mod payloads;
+mod pictures;
+mod push_event;
+mod recursive_schemas;
+mod run;
+mod runs;
+mod schedules;
+mod sign_in;
+mod timers;
+mod trigger;
+mod workers;
+mod workflows;
 
 use std::future::poll_fn;
 
@@ -24,7 +39,8 @@ async fn start_engine() -> (Embedded, std::net::SocketAddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_need_no_token_and_contain_no_data() {
     let (engine, address) = start_engine().await;
-    for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+    let scripts = ["/main.js", "/api.js", "/parts/dialog.js", "/views/run.js"].map(|path| (path, "text/javascript"));
+    for (path, kind) in [("/", "text/html"), ("/page.css", "text/css")].into_iter().chain(scripts) {
         let response = page_as(address, path, &[]);
         assert_eq!(response.status, 200, "{path}");
         assert!(response.head.contains(&format!("content-type: {kind}; charset=utf-8")), "{}", response.head);
@@ -42,7 +58,7 @@ async fn foreign_hosts_and_origins_are_refused() {
     let handshake = engine.handshake();
     let bearer = format!("Bearer {}", handshake.token);
     let tenant = format!("/api/v1/tenants/{}", handshake.tenant_id);
-    for path in ["/", "/page.js", &tenant] {
+    for path in ["/", "/main.js", &tenant] {
         for host in ["evil.example", "evil.example:80", "10.1.2.3", "localhost.evil.example", ""] {
             let response = page_as(address, path, &[("Host", host), ("Authorization", &bearer)]);
             assert_eq!(response.status, 403, "{path} as {host}: {}", response.body);

@@ -99,7 +99,7 @@ impl WorkflowService for Services {
     }
 
     async fn put_workflow(&self, _: Request<PutWorkflowRequest>) -> Reply<WorkflowVersion> {
-        unscripted("first generation of PutWorkflow")
+        unscripted("WorkflowService.PutWorkflow")
     }
 
     async fn schedule_workflow(&self, _: Request<ScheduleWorkflowRequest>) -> Reply<WorkflowVersion> {

@@ -75,9 +75,9 @@ impl dispatcher_server::Dispatcher for Services {
         let event = request.into_inner();
         self.update(|script| {
             if Finished::read(&event).is_some()
-                && let Some(failure) = script.end_failures.pop_front()
+                && let Some(failure) = script.outcome_failures.pop_front()
             {
-                script.refused_ends += 1;
+                script.refused_outcomes += 1;
                 return Err(failure);
             }
             script.reports.push(Report::Event(event));
@@ -129,7 +129,7 @@ impl dispatcher_server::Dispatcher for Services {
     type ListenStream = Empty<Result<AssignedAction, Status>>;
 
     async fn listen(&self, _: Request<WorkerListenRequest>) -> Reply<Self::ListenStream> {
-        unscripted("first generation of Listen")
+        unscripted("Listen")
     }
 
     type SubscribeToWorkflowEventsStream = Empty<Result<WorkflowEvent, Status>>;

@@ -41,9 +41,9 @@ pub struct Script {
     pub heartbeat_delay: Duration,
     /// Reports of attempts.
     pub reports: Vec<Report>,
-    /// Number of refused reports of an attempt's end.
-    pub refused_ends: usize,
-    pub end_failures: VecDeque<Status>,
+    /// Number of refused reports of an outcome.
+    pub refused_outcomes: usize,
+    pub outcome_failures: VecDeque<Status>,
     pub unsubscribed: Vec<String>,
     pub runs: HashMap<String, GetRunDetailsResponse>,
     pub details_calls: usize,
@@ -77,7 +77,7 @@ pub enum Finished {
 }
 
 impl Script {
-    /// Returns the reported ends of a run, in order.
+    /// Returns the reported outcomes of a run, in order.
     pub fn finished(&self, run: RunId) -> Vec<Finished> {
         let run = run.to_string();
         self.reports
@@ -123,7 +123,7 @@ impl Finished {
     }
 }
 
-/// Creates the event of a run's end.
+/// Creates the event of a finished run.
 pub fn end_event(run: &str, output: Option<&str>, error: Option<&str>) -> WorkflowRunEvent {
     let result = StepRunResult {
         task_run_external_id: run.to_owned(),

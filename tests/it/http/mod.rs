@@ -1,7 +1,9 @@
-//! The engine's HTTP server under floods, malformed requests and slow readers.
+//! The engine's HTTP server under floods, malformed requests, requests of other web pages, and slow readers.
 
+mod chunk_stream;
 mod flood;
 mod malformed_ids;
+mod origins;
 mod unread_streams;
 
 use hatchet_quickstart::{
@@ -16,8 +18,8 @@ use crate::support::{Embedded, Target, assert_refused, page_as};
 async fn token_of_another_engine_is_refused() {
     let target = Target::embedded(Embedded::start().await);
     let other = Embedded::start().await.handshake();
-    let link = target.link_as(Some(&format!("bearer {}", other.token)));
-    let mut client = DispatcherClient::new(link);
+    let channel = target.channel_as(Some(&format!("bearer {}", other.token)));
+    let mut client = DispatcherClient::new(channel);
     assert_refused(client.get_version(GetVersionRequest {}).await, Code::Unauthenticated, "invalid auth token");
     let bearer = format!("Bearer {}", other.token);
     for tenant in [&target.tenant, &other.tenant_id] {

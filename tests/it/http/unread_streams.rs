@@ -24,7 +24,7 @@ async fn unread_stream_is_closed_without_affecting_others() {
     let mut subscriptions = Vec::new();
     for _ in 0..4 {
         let channel = target.endpoint().connect().await.unwrap();
-        let mut dispatcher = DispatcherClient::new(target.link_over(channel));
+        let mut dispatcher = DispatcherClient::new(target.channel_over(channel));
         subscriptions.push(dispatcher.subscribe_to_workflow_events(request.clone()).await.unwrap().into_inner());
     }
     let mut reader = subscriptions.pop().unwrap();

@@ -1,21 +1,13 @@
-//! The unmodified official SDKs with the embedded engine, and the quickstart's tasks with Rust and Python on either
-//! side. `make interop` installs the SDKs into `target/interop` and runs these tests, which `cargo test` ignores.
+//! The unmodified official SDKs with the embedded engine. `make interop` installs them into `target/interop`, builds the
+//! Go program and runs these tests, which `cargo test` ignores.
 //!
-//! The Go SDK (the module `github.com/hatchet-dev/hatchet`, v0.101.27, Go 1.26) was run by hand with `worker
-//! --engine-only`, and the same program with a real Hatchet v0.101.27:
-//!
-//! | feature | embedded engine | real Hatchet |
-//! |---|---|---|
-//! | worker start and stop, run, run without waiting, result, status, details, logs | yes | yes |
-//! | 50 runs in bulk (one call each; the SDK returns the references in any order) | yes | yes |
-//! | stream from its first chunk | yes | no: the stream was empty |
-//! | cancel, retries with backoff, non-retryable, execution timeout, its refresh, slot release | yes | yes |
-//! | child run, parents, failure and on-failure task, replay | yes | yes |
-//! | list by metadata right after the run | yes | no: not listed yet |
-//! | event push, in bulk, triggers with wildcards; cron and schedule: create, get, list, run | yes | yes |
-//! | cron and schedule delete | works, but the SDK reports an error as it does not accept status 204 | the same |
-//! | trigger of an unregistered workflow | refused | waits forever |
+//! The programs in `python`, `typescript` and `go` use each feature once and print a line for each. With the settings of
+//! a real Hatchet in the environment, they run on that: start the workers (`python/*flows.py`), then `python/cases.py`
+//! with names of case files, or `node typescript/main.cjs`, or the Go program. The cases that call Rust tasks need
+//! [`rust_tasks`].
 
+mod namespace;
+mod rust_tasks;
 mod sidecar;
 
 use std::{
@@ -26,7 +18,10 @@ use std::{
 
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
-    hatchet::client::{Client, ClientConfig, Sources},
+    hatchet::{
+        client::{Client, ClientConfig, Sources},
+        worker::RunningWorker,
+    },
 };
 
 use crate::{process::Program, support::named};
@@ -61,8 +56,35 @@ impl Fixture {
 
     fn python(&self, script: &str) -> Command {
         let mut command = self.command(&installed("venv/bin/python"));
-        command.arg(scripts().join(script));
+        command.arg(scripts().join("python").join(script));
         command
+    }
+
+    /// Runs the cases of Python files.
+    async fn python_cases(&self, files: &[&str]) {
+        let mut command = self.python("cases.py");
+        command.args(files);
+        self.cases(command).await;
+    }
+
+    /// Runs a program that prints the result of each case, and asserts that all have passed.
+    async fn cases(&self, mut command: Command) {
+        command.env("HATCHET_CLIENT_LOG_LEVEL", "WARN");
+        let output = self.run(command).await;
+        println!("{output}");
+        let mut lines = output.lines().rev();
+        let (summary, passed) = (lines.next().unwrap(), lines.filter(|line| line.starts_with("ok ")).count());
+        assert_eq!(summary, format!("{passed} of {passed} passed"));
+        assert!(passed > 0);
+    }
+
+    fn client(&self, sources: &Sources) -> Client {
+        Client::new(ClientConfig::from_handshake(self.engine.handshake(), sources).unwrap()).unwrap()
+    }
+
+    /// Starts the tasks that the SDKs call.
+    async fn rust_tasks(&self) -> RunningWorker {
+        rust_tasks::start(&self.client(&Sources::default())).await
     }
 
     fn worker(&self, mut command: Command) -> Program {
@@ -73,14 +95,14 @@ impl Fixture {
     /// Runs a command until it exits and returns its stdout. Panics with its output and the worker's log if it fails.
     async fn run(&self, mut command: Command) -> String {
         let program = Program::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        let ended = tokio::task::spawn_blocking(move || program.wait_within(TIMEOUT)).await.unwrap();
-        if ended.code != Some(0) {
+        let output = tokio::task::spawn_blocking(move || program.wait_within(TIMEOUT)).await.unwrap();
+        if output.code != Some(0) {
             let log = std::fs::read_to_string(self.folder.path().join("worker.log")).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             let tail = &lines[lines.len().saturating_sub(60)..];
-            panic!("{:?}: {ended:#?}\nworker:\n{}", command.get_args(), tail.join("\n"));
+            panic!("{:?}: {output:#?}\nworker:\n{}", command.get_args(), tail.join("\n"));
         }
-        ended.stdout.join("\n")
+        output.stdout.join("\n")
     }
 }
 
@@ -98,8 +120,18 @@ pub fn installed(path: &str) -> PathBuf {
 #[ignore = "needs the official SDKs: `make interop`"]
 async fn python_sdk_features_work_on_embedded_engine() {
     let fixture = Fixture::new().await;
+    let _rust = fixture.rust_tasks().await;
     let _worker = fixture.worker(fixture.python("flows.py"));
-    println!("{}", fixture.run(fixture.python("features.py")).await);
+    fixture.python_cases(&["features", "rust_tasks"]).await;
+    fixture.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the official SDKs: `make interop`"]
+async fn python_sdk_workflows_and_management_work_on_embedded_engine() {
+    let fixture = Fixture::new().await;
+    let _worker = fixture.worker(fixture.python("workflows_flows.py"));
+    fixture.python_cases(&["workflows", "manage"]).await;
     fixture.engine.stop().await;
 }
 
@@ -113,7 +145,7 @@ async fn python_sdk_limits_and_placement_work_on_embedded_engine() {
         fixture.worker(command)
     };
     let _workers = [worker("a"), worker("b")];
-    println!("{}", fixture.run(fixture.python("limits.py")).await);
+    fixture.python_cases(&["limits"]).await;
     fixture.engine.stop().await;
 }
 
@@ -121,9 +153,19 @@ async fn python_sdk_limits_and_placement_work_on_embedded_engine() {
 #[ignore = "needs the official SDKs: `make interop`"]
 async fn typescript_sdk_features_work_on_embedded_engine() {
     let fixture = Fixture::new().await;
+    let _rust = fixture.rust_tasks().await;
     let mut command = fixture.command(Path::new("node"));
-    command.env("HATCHET_CLIENT_LOG_LEVEL", "WARN").arg(scripts().join("features.cjs"));
-    println!("{}", fixture.run(command).await);
+    command.arg(scripts().join("typescript/main.cjs"));
+    fixture.cases(command).await;
+    fixture.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the official SDKs: `make interop`"]
+async fn go_sdk_features_work_on_embedded_engine() {
+    let fixture = Fixture::new().await;
+    let _rust = fixture.rust_tasks().await;
+    fixture.cases(fixture.command(&installed("go/features"))).await;
     fixture.engine.stop().await;
 }
 
@@ -155,8 +197,7 @@ async fn rust_and_python_workers_share_cpu_runs() {
     command.args(["--tasks", "cpu-heavy-task", "--cpu-threads", "1"]);
     let rust = Program::start(command.stdin(Stdio::null()).stderr(Stdio::piped()));
     tokio::task::block_in_place(|| rust.err.wait_for("listening"));
-    let sources = Sources::default();
-    let client = Client::new(ClientConfig::from_handshake(fixture.engine.handshake(), &sources).unwrap()).unwrap();
+    let client = fixture.client(&Sources::default());
     let inputs = std::iter::repeat_n(serde_json::json!({ "limit": 20_000 }), RUNS);
     let runs = client.run_many_no_wait(&named("cpu-heavy-task"), inputs).await;
     let mut by_python = 0;

@@ -39,7 +39,7 @@ impl Folder {
     }
 
     fn python(&self) -> Command {
-        self.command(&installed("venv/bin/python"), "sidecar.py")
+        self.command(&installed("venv/bin/python"), "python/sidecar.py")
     }
 
     fn engine_has_stopped(&self, folder: &str) -> bool {
@@ -49,8 +49,8 @@ impl Folder {
 
 #[track_caller]
 fn assert_uses_sidecar(mut command: Command) {
-    let ended = Program::start(&mut command).wait_within(TIMEOUT).expect(0);
-    assert!(ended.stdout.iter().any(|line| line == "from the sidecar"), "{ended:#?}");
+    let output = Program::start(&mut command).wait_within(TIMEOUT).expect(0);
+    assert!(output.stdout.iter().any(|line| line == "from the sidecar"), "{output:#?}");
 }
 
 #[test]
@@ -81,10 +81,10 @@ fn sidecar_accepts_all_python_sdk_settings() {
     }
     let mut command = folder.python();
     command.env("HATCHET_CLIENT_EMBEDDED_DATABASE_URL", "postgres://h/d");
-    let ended = Program::start(&mut command).wait_within(TIMEOUT);
-    assert_ne!(ended.code, Some(0), "{ended:#?}");
-    let ended = ended.expect_stderr("-database-url: this engine uses no Postgres");
-    ended.expect_stderr("exited with code 2 before becoming ready");
+    let output = Program::start(&mut command).wait_within(TIMEOUT);
+    assert_ne!(output.code, Some(0), "{output:#?}");
+    let output = output.expect_stderr("-database-url: this engine uses no Postgres");
+    output.expect_stderr("exited with code 2 before becoming ready");
 }
 
 #[test]
@@ -103,6 +103,6 @@ fn sidecar_exits_when_python_program_is_killed() {
 #[ignore = "needs the official SDKs: `make interop`"]
 fn typescript_sdk_starts_uses_and_stops_sidecar() {
     let folder = Folder::new();
-    assert_uses_sidecar(folder.command(Path::new("node"), "sidecar.cjs"));
+    assert_uses_sidecar(folder.command(Path::new("node"), "typescript/sidecar.cjs"));
     until("the engine has stopped", || folder.engine_has_stopped(".hatchet").then_some(()));
 }

@@ -9,9 +9,9 @@ const BINARIES: [(&str, &str); 2] =
 
 /// Runs a command that succeeds. Returns its stdout.
 fn output(binary: &str, args: &[&str]) -> String {
-    let ended = Program::start(&mut Workspace::new().command(binary, args)).wait().expect(0);
-    assert!(ended.stderr.is_empty(), "{ended:?}");
-    ended.stdout.join("\n")
+    let output = Program::start(&mut Workspace::new().command(binary, args)).wait().expect(0);
+    assert!(output.stderr.is_empty(), "{output:?}");
+    output.stdout.join("\n")
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn examples_of_the_help_are_valid() {
             // A description follows after two spaces.
             let command = line.trim_start().split("  ").next().unwrap();
             // The parser refuses an invalid argument before it prints the help.
-            let ended = Program::start(&mut workspace.shell(&format!("{command} --help"))).wait();
-            assert_eq!(ended.code, Some(0), "{command}: {ended:?}");
+            let output = Program::start(&mut workspace.shell(&format!("{command} --help"))).wait();
+            assert_eq!(output.code, Some(0), "{command}: {output:?}");
             checked += 1;
         }
     }
@@ -91,11 +91,11 @@ fn examples_of_the_help_are_valid() {
 #[test]
 fn completions_have_flags_and_names_of_tasks() {
     for (name, binary) in BINARIES {
-        for (shell, begin) in
+        for (shell, first_line) in
             [("bash", format!("_{name}()")), ("zsh", format!("#compdef {name}")), ("fish", "#".into())]
         {
             let script = output(binary, &["completions", shell]);
-            assert!(script.starts_with(&begin), "{script}");
+            assert!(script.starts_with(&first_line), "{script}");
             for part in ["sync-sleep-task", "embedded", "completions"] {
                 assert!(script.contains(part), "{shell} of {name} lacks {part}");
             }
@@ -128,8 +128,8 @@ fn bash_completes_flags_and_names_of_tasks() {
         );
         let mut bash = workspace.command("bash", &["-c", &script]);
         bash.env("PATH", format!("{}:{}", folder_of_binaries(), std::env::var("PATH").unwrap()));
-        let ended = Program::start(&mut bash).wait().expect(0);
-        assert_eq!(ended.stdout, [expected], "{line}: {ended:?}");
+        let output = Program::start(&mut bash).wait().expect(0);
+        assert_eq!(output.stdout, [expected], "{line}: {output:?}");
     }
 }
 
@@ -141,8 +141,8 @@ fn folder_of_binaries() -> String {
 #[test]
 fn completion_of_an_unknown_shell_is_refused() {
     for (_, binary) in BINARIES {
-        let ended = Program::start(&mut Workspace::new().command(binary, &["completions", "cmd"])).wait().expect(2);
-        assert!(ended.stderr[0].contains("'cmd'") && ended.stdout.is_empty(), "{ended:?}");
+        let output = Program::start(&mut Workspace::new().command(binary, &["completions", "cmd"])).wait().expect(2);
+        assert!(output.stderr[0].contains("'cmd'") && output.stdout.is_empty(), "{output:?}");
     }
     let [_, (_, worker)] = BINARIES;
     let args = ["--slots", "3", "completions", "bash"];
@@ -154,15 +154,15 @@ fn short_flags_have_the_meaning_of_long_flags() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["-e", "-t", "externally-triggered-task"]);
     let run = |args: &[&str]| Program::start(&mut workspace.runner_command(args)).wait().expect(0);
-    let ended =
+    let output =
         run(&["-e", "-t", "externally-triggered-task", "-i", r#"{"name":"Ada"}"#, "-m", "k=v", "-s", "-o", "json"]);
-    let lines = ended.json_lines();
+    let lines = output.json_lines();
     let events: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
-    assert!(events.contains(&"chunk") && events.contains(&"result"), "{ended:?}");
+    assert!(events.contains(&"chunk") && events.contains(&"result"), "{output:?}");
     workspace.write("input.json", r#"{"name":"Bob"}"#);
     let id = run(&["-e", "-t", "externally-triggered-task", "-f", "input.json", "--no-wait"]).stdout[0].clone();
-    let ended = run(&["-e", "-r", &id]);
-    assert!(ended.stdout.concat().contains("Hello, Bob!"), "{ended:?}");
+    let output = run(&["-e", "-r", &id]);
+    assert!(output.stdout.concat().contains("Hello, Bob!"), "{output:?}");
     assert!(run(&["-l"]).stdout.concat().contains("externally-triggered-task"));
     let settings = run(&["-e", "-v", "--explain-config"]).stdout.join("\n");
     let level = settings.lines().find(|line| line.starts_with("HATCHET_CLIENT_LOG_LEVEL")).unwrap();

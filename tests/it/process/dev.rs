@@ -1,7 +1,7 @@
 //! `.ci/dev`, the script behind `make dev`.
 //!
-//! The build is a stub: it fails if the source contains `broken`, otherwise it writes a program that logs the source and
-//! then runs the worker.
+//! The build is a stub: it fails if the source contains `broken`, otherwise it writes a program that logs the source
+//! and then runs the worker.
 
 use std::process::Command;
 
@@ -34,8 +34,11 @@ fn project(source: &str) -> Workspace {
     workspace
 }
 
+/// The command of the script, with the default action of SIGINT: a shell cannot trap a signal that is ignored when it
+/// starts, as in a test run in the background.
 fn dev_command(workspace: &Workspace) -> Command {
-    workspace.command("bash", &[SCRIPT, "./worker", "sh build.sh", "--embedded=auto"])
+    let script = ["bash", SCRIPT, "./worker", "sh build.sh", "--embedded=auto"];
+    workspace.command("env", &[&["--default-signal=INT"], &script[..]].concat())
 }
 
 /// Starts the script and waits until its worker is registered.
@@ -66,17 +69,17 @@ fn change_restarts_the_worker_and_keeps_the_engine() {
     workspace.write("src/task", "second");
     dev.err.wait_for("dev: src/task changed");
     dev.err.wait_for("dev: restarting the worker");
-    // The running task ends before the worker stops.
+    // The running task finishes before the worker stops.
     runner.wait().expect(0);
     wait_for_worker(&dev, "second");
     assert_eq!((engine_id(&workspace), workspace.handshake().grpc_address), engine);
     workspace.runner(&HELLO).expect(0);
     dev.signal("INT");
     // The output ends when the last process that writes to it has ended.
-    let ended = dev.wait().expect(0);
-    let count = |part: &str| ended.stderr.iter().filter(|line| line.contains(part)).count();
-    assert_eq!((count("engine at "), count("binary of 'second'")), (1, 1), "{ended:#?}");
-    assert_eq!(count("cancelled after the grace"), 0, "{ended:#?}");
+    let output = dev.wait().expect(0);
+    let count = |part: &str| output.stderr.iter().filter(|line| line.contains(part)).count();
+    assert_eq!((count("engine at "), count("binary of 'second'")), (1, 1), "{output:#?}");
+    assert_eq!(count("cancelled after the grace"), 0, "{output:#?}");
     assert!(!workspace.path(".hatchet/handshake.json").exists(), "the engine has stopped");
 }
 
@@ -119,9 +122,9 @@ fn killed_script_leaves_no_process() {
     let workspace = project("first");
     let dev = start_dev(&workspace);
     dev.signal("KILL");
-    let ended = dev.wait();
-    assert_eq!(ended.code, None, "{ended:#?}");
-    assert!(!workspace.path(".hatchet/handshake.json").exists(), "the engine has stopped: {ended:#?}");
+    let output = dev.wait();
+    assert_eq!(output.code, None, "{output:#?}");
+    assert!(!workspace.path(".hatchet/handshake.json").exists(), "the engine has stopped: {output:#?}");
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn token_starts_no_engine() {
     workspace.write(".env", &token);
     let dev = start_dev(&workspace);
     other.runner(&HELLO).expect(0);
-    let ended = dev.stop().expect(0);
-    assert!(!ended.stderr.iter().any(|line| line.contains("engine at ")), "{ended:#?}");
+    let output = dev.stop().expect(0);
+    assert!(!output.stderr.iter().any(|line| line.contains("engine at ")), "{output:#?}");
     engine.stop().expect(0);
 }

@@ -15,4 +15,4 @@ mod worker;
 mod workspace;
 
 pub use program::{Program, ProgramOutput, run_async};
-pub use workspace::Workspace;
+pub use workspace::{OPENER, Workspace};

@@ -75,7 +75,7 @@ impl Program {
         assert!(sent.success(), "{kills:?} failed");
     }
 
-    /// Sends a signal every 20 ms until the program has ended.
+    /// Sends a signal every 20 ms until the program has exited.
     pub fn signal_until_ended(mut self, name: &str) -> ProgramOutput {
         while self.child.try_wait().unwrap().is_none() {
             self.signal(name);
@@ -102,13 +102,13 @@ impl Program {
         self.child.wait().unwrap();
     }
 
-    /// Sends SIGTERM and waits until the program has ended.
+    /// Sends SIGTERM and waits until the program has exited.
     pub fn stop(self) -> ProgramOutput {
         self.signal("TERM");
         self.wait()
     }
 
-    /// Waits until the program has ended and its output is read.
+    /// Waits until the program has exited and its output is read.
     pub fn wait(self) -> ProgramOutput {
         self.wait_within(TIMEOUT)
     }
@@ -154,15 +154,15 @@ impl ProgramOutput {
     /// Asserts the exit code, an empty stdout, and that the last line of stderr is the only error and contains `parts`.
     #[track_caller]
     pub fn expect_error(self, code: i32, parts: &[&str]) -> Self {
-        let ended = self.expect(code);
-        let errors: Vec<&String> = ended.stderr.iter().filter(|line| line.starts_with("error: ")).collect();
-        assert_eq!(errors.len(), 1, "{ended:#?}");
-        assert_eq!(Some(errors[0]), ended.stderr.last(), "the error has more than one line: {ended:#?}");
+        let output = self.expect(code);
+        let errors: Vec<&String> = output.stderr.iter().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{output:#?}");
+        assert_eq!(Some(errors[0]), output.stderr.last(), "the error has more than one line: {output:#?}");
         for part in parts {
             assert!(errors[0].contains(part), "no `{part}` in: {}", errors[0]);
         }
-        assert!(ended.stdout.is_empty(), "{ended:#?}");
-        ended
+        assert!(output.stdout.is_empty(), "{output:#?}");
+        output
     }
 
     /// Asserts that a line of stderr contains a text.
@@ -217,8 +217,8 @@ impl Lines {
     fn read(pipe: Option<impl Read + Send + 'static>) -> Self {
         let shared = Arc::new((Mutex::new(Received::default()), Condvar::new()));
         let lines = Self(shared.clone());
-        let update = move |update: &dyn Fn(&mut Received)| {
-            update(&mut shared.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let update = move |change: &dyn Fn(&mut Received)| {
+            change(&mut shared.0.lock().unwrap_or_else(PoisonError::into_inner));
             shared.1.notify_all();
         };
         match pipe {

@@ -65,6 +65,36 @@ fn quiet_worker_shows_no_runs_and_no_banner() {
 }
 
 #[test]
+fn worker_shows_the_token_on_a_terminal_only() {
+    let link = |args: &[&str], on_terminal: bool| {
+        let workspace = Workspace::new();
+        let mut command = workspace.worker_command(&[&["--embedded"], args].concat());
+        let worker = if on_terminal { Program::start_on_terminal(command) } else { Program::start(&mut command) };
+        let lines = if on_terminal { &worker.out } else { &worker.err };
+        let line = lines.until("the dashboard", |line| line.trim_start().starts_with("dashboard "));
+        let handshake = workspace.handshake();
+        let stopped = worker.stop().expect(0);
+        let output = [stopped.stdout, stopped.stderr].concat().concat();
+        let (address, link) =
+            (format!("{}/", handshake.api_url), format!("{}/#token={}", handshake.api_url, handshake.token));
+        assert!(line.contains(&address), "{line}");
+        assert_eq!(output.contains(&handshake.token), line.trim_end().ends_with(&link), "{output}");
+        (line.trim_end().ends_with(&link), line)
+    };
+    for args in [&[][..], &["--engine-only"]] {
+        assert!(link(args, true).0, "{args:?}");
+        let (signed_in, line) = link(args, false);
+        assert!(!signed_in && line.contains("`runner open --embedded`"), "{line}");
+    }
+    // A log collector may read a terminal, as that of a container.
+    assert!(!link(&["--log-format", "json"], true).0);
+    let workspace = Workspace::new();
+    let worker = workspace.worker(&["--embedded", "--embedded-dir", "it's here", "--tasks", "sync-sleep-task"]);
+    let line = worker.err.wait_for("dashboard ");
+    assert!(line.ends_with(r"(open it with `runner open --embedded --embedded-dir 'it'\''s here'`)"), "{line}");
+}
+
+#[test]
 fn runner_shows_the_elapsed_time_on_a_terminal_only() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
@@ -79,7 +109,7 @@ fn runner_shows_the_elapsed_time_on_a_terminal_only() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let shown = run(&[], true);
-            // The line is erased before the next one is printed.
+            // The line is erased before the next line is printed.
             assert!(shown.contains("       1s  RUNNING\n\r\x1b[1A\x1b[J"), "{shown:?}");
             assert!(shown.contains("\x1b[J   ") && shown.contains("s  COMPLETED\n"), "{shown:?}");
             assert!(!shown.contains(COLOR), "{shown:?}");

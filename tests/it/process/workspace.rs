@@ -1,6 +1,7 @@
 //! A folder in which tests run the binaries.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -12,6 +13,9 @@ use hatchet_quickstart::hatchet::{
 use tempfile::TempDir;
 
 use super::{Program, ProgramOutput};
+
+/// The program that opens a file or an address with the user's default application, on this system.
+pub const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
 
 /// A temporary folder, the working directory and `HOME` of the programs that run in it. Their only other environment
 /// variable is `PATH`.
@@ -60,6 +64,15 @@ impl Workspace {
         command
     }
 
+    /// Writes [`OPENER`] as a shell script with this body. Returns its folder, which contains no other program.
+    pub fn write_opener(&self, body: &str) -> PathBuf {
+        let bin = self.path("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::write(bin.join(OPENER), format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(bin.join(OPENER), std::fs::Permissions::from_mode(0o755)).unwrap();
+        bin
+    }
+
     /// Starts a worker and waits until it is registered.
     pub fn worker(&self, args: &[&str]) -> Program {
         let worker = Program::start(&mut self.worker_command(args));
@@ -91,9 +104,9 @@ impl Workspace {
 
     /// Triggers a run and returns its id.
     pub fn trigger(&self, args: &[&str]) -> String {
-        let ended = self.runner(&[args, &["--no-wait"]].concat()).expect(0);
-        assert_eq!(ended.stdout.len(), 1, "{ended:?}");
-        ended.stdout[0].clone()
+        let output = self.runner(&[args, &["--no-wait"]].concat()).expect(0);
+        assert_eq!(output.stdout.len(), 1, "{output:?}");
+        output.stdout[0].clone()
     }
 
     pub fn handshake(&self) -> Handshake {

@@ -1,6 +1,7 @@
-//! Rules on the layout of `src`: dependencies between modules, no cycles between files of a folder, sizes.
+//! Rules on the layout of `src`: dependencies between modules, no cycles between files of a folder, sizes, the place where
+//! expressions are compiled.
 //!
-//! The rules are those of `.github/CONTRIBUTING.md`. They are checked on the tokens of the source files, without the
+//! `.github/CONTRIBUTING.md` states the rules. They are checked on the tokens of the source files, without the
 //! compiler: [`source`] reads the files, [`paths`] finds the paths in them and resolves each to the module that defines
 //! the item, re-exports included.
 //!
@@ -8,6 +9,7 @@
 //! exception that no longer occurs.
 
 mod cycles;
+mod expressions;
 mod modules;
 mod paths;
 mod sizes;

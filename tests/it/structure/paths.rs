@@ -86,8 +86,8 @@ pub fn references(files: &[File]) -> (Vec<Reference>, Vec<External>) {
 }
 
 impl Names {
-    /// The module that defines the item of a path; `None` for an item of another crate. `depth` is the number of imports
-    /// that were followed to reach this path.
+    /// The module that defines the item of a path; `None` for an item of another crate. `depth` is the number of
+    /// imports that were followed to reach this path.
     fn resolve(&self, path: &Path, depth: usize) -> Option<Vec<String>> {
         let mut module = path.within.clone();
         let mut segments = path.segments.iter();
@@ -147,7 +147,7 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn parse(&mut self) {
         let (mut index, mut depth) = (0, 0_usize);
-        // The depths at which inline modules begin.
+        // The depths at which inline modules start.
         let mut modules = Vec::new();
         let mut is_public = false;
         while let Some(token) = self.tokens.get(index) {
@@ -200,8 +200,8 @@ impl Parser<'_> {
     }
 
     /// Reads a path in an expression or type. Returns the index after it.
-    fn path(&mut self, begin: usize) -> usize {
-        let mut index = begin;
+    fn path(&mut self, start: usize) -> usize {
+        let mut index = start;
         let mut segments = Vec::new();
         while let Some(Token::Ident(segment)) = self.tokens.get(index) {
             segments.push(segment.clone());
@@ -212,7 +212,7 @@ impl Parser<'_> {
             index += 1;
         }
         // The rest of a qualified path, as in `<T as Trait>::f`, names no module.
-        let continues = begin > 0 && self.tokens[begin - 1] == Token::PathSeparator;
+        let continues = start > 0 && self.tokens[start - 1] == Token::PathSeparator;
         if segments.len() > 1 && !continues {
             self.paths.push(Path { within: self.within.clone(), segments, import: None });
         }

@@ -71,13 +71,13 @@ fn read(root: &Path, path: &Path) -> File {
 /// The tokens of a file, each with the number of its line.
 pub fn tokenize(text: &str) -> Vec<(Token, usize)> {
     let characters: Vec<char> = text.chars().collect();
-    let at = |index: usize| characters.get(index).copied().unwrap_or('\0');
+    let character = |index: usize| characters.get(index).copied().unwrap_or('\0');
     let (mut tokens, mut line, mut index) = (Vec::new(), 1, 0);
     while index < characters.len() {
-        let begin = index;
-        match at(index) {
-            '/' if at(index + 1) == '/' => index = skip_while(&characters, index, |c| c != '\n'),
-            '/' if at(index + 1) == '*' => index = end_of_comment(&characters, index),
+        let start = index;
+        match character(index) {
+            '/' if character(index + 1) == '/' => index = skip_while(&characters, index, |c| c != '\n'),
+            '/' if character(index + 1) == '*' => index = end_of_comment(&characters, index),
             '"' => index = end_of_string(&characters, index),
             'r' | 'b' | 'c' if prefix_of_string(&characters, index).is_some() => {
                 let (quote, hashes) = prefix_of_string(&characters, index).unwrap_or_default();
@@ -87,11 +87,11 @@ pub fn tokenize(text: &str) -> Vec<(Token, usize)> {
             '\'' => index = end_of_quote(&characters, index),
             c if c.is_alphabetic() || c == '_' => {
                 index = skip_while(&characters, index, |c| c.is_alphanumeric() || c == '_');
-                tokens.push((Token::Ident(characters[begin..index].iter().collect()), line));
+                tokens.push((Token::Ident(characters[start..index].iter().collect()), line));
             }
             // A number, with its suffix.
             c if c.is_ascii_digit() => index = skip_while(&characters, index, |c| c.is_alphanumeric() || c == '_'),
-            ':' if at(index + 1) == ':' => {
+            ':' if character(index + 1) == ':' => {
                 tokens.push((Token::PathSeparator, line));
                 index += 2;
             }
@@ -102,7 +102,7 @@ pub fn tokenize(text: &str) -> Vec<(Token, usize)> {
                 index += 1;
             }
         }
-        line += characters[begin..index.min(characters.len())].iter().filter(|c| **c == '\n').count();
+        line += characters[start..index.min(characters.len())].iter().filter(|c| **c == '\n').count();
     }
     tokens
 }
@@ -114,8 +114,8 @@ fn skip_while(characters: &[char], mut index: usize, accept: impl Fn(char) -> bo
     index
 }
 
-fn end_of_comment(characters: &[char], begin: usize) -> usize {
-    let (mut depth, mut index) = (0_usize, begin);
+fn end_of_comment(characters: &[char], start: usize) -> usize {
+    let (mut depth, mut index) = (0_usize, start);
     while index < characters.len() {
         match characters[index..].get(..2) {
             Some(['/', '*']) => depth += 1,
@@ -142,10 +142,10 @@ fn end_of_string(characters: &[char], quote: usize) -> usize {
 }
 
 /// The position of the quote and the number of hashes, if a literal such as `r#"…"#` or `b"…"` begins here.
-fn prefix_of_string(characters: &[char], begin: usize) -> Option<(usize, usize)> {
-    let hashes_at = skip_while(characters, begin, |c| matches!(c, 'r' | 'b' | 'c'));
+fn prefix_of_string(characters: &[char], start: usize) -> Option<(usize, usize)> {
+    let hashes_at = skip_while(characters, start, |c| matches!(c, 'r' | 'b' | 'c'));
     let quote = skip_while(characters, hashes_at, |c| c == '#');
-    let is_string = hashes_at - begin <= 2 && characters.get(quote) == Some(&'"');
+    let is_string = hashes_at - start <= 2 && characters.get(quote) == Some(&'"');
     is_string.then_some((quote, quote - hashes_at))
 }
 
@@ -162,11 +162,11 @@ fn end_of_raw(characters: &[char], quote: usize, hashes: usize) -> usize {
 }
 
 /// The end of a character literal, or of the quote of a lifetime.
-fn end_of_quote(characters: &[char], begin: usize) -> usize {
-    match (characters.get(begin + 1), characters.get(begin + 2)) {
-        (Some('\\'), _) => skip_while(characters, begin + 3, |c| c != '\'') + 1,
-        (_, Some('\'')) => begin + 3,
-        _ => begin + 1,
+fn end_of_quote(characters: &[char], start: usize) -> usize {
+    match (characters.get(start + 1), characters.get(start + 2)) {
+        (Some('\\'), _) => skip_while(characters, start + 3, |c| c != '\'') + 1,
+        (_, Some('\'')) => start + 3,
+        _ => start + 1,
     }
 }
 
@@ -196,9 +196,9 @@ fn is_test_attribute(tokens: &[(Token, usize)]) -> bool {
 }
 
 /// The index after an item, which ends with the first `;` or `{…}` outside of brackets.
-fn end_of_item(tokens: &[(Token, usize)], begin: usize) -> usize {
+fn end_of_item(tokens: &[(Token, usize)], start: usize) -> usize {
     let mut depth = 0_usize;
-    for (index, (token, _)) in tokens.iter().enumerate().skip(begin) {
+    for (index, (token, _)) in tokens.iter().enumerate().skip(start) {
         match token {
             Token::Punctuation('{' | '(' | '[') => depth += 1,
             Token::Punctuation(closing @ ('}' | ')' | ']')) => {

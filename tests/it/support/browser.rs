@@ -23,7 +23,7 @@ pub fn browser() -> Option<PathBuf> {
     let found = || std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name))).find(|p| p.is_file());
     let browser = configured.or_else(found);
     if browser.is_none() {
-        println!("skipped: no browser; install chromium, or set BROWSER to the path of one");
+        println!("skipped: no browser; install chromium, or set BROWSER to its path");
     }
     browser
 }
@@ -31,8 +31,8 @@ pub fn browser() -> Option<PathBuf> {
 /// A browser process with one tab.
 pub struct Tab {
     browser: Child,
-    to: File,
-    from: Receiver<Value>,
+    requests: File,
+    responses: Receiver<Value>,
     count: u64,
     session: String,
     /// Events received so far.
@@ -49,10 +49,10 @@ impl Drop for Tab {
 impl Tab {
     /// Starts the browser with its files in `folder`.
     pub fn open(program: &Path, folder: &Path) -> Self {
-        let (to, from) = (folder.join("to"), folder.join("from"));
-        assert!(Command::new("mkfifo").args([&to, &from]).status().unwrap().success());
+        let (requests, responses) = (folder.join("requests"), folder.join("responses"));
+        assert!(Command::new("mkfifo").args([&requests, &responses]).status().unwrap().success());
         let browser = Command::new("sh")
-            .args(["-c", r#"exec "$0" "$@" 3<to 4>from"#])
+            .args(["-c", r#"exec "$0" "$@" 3<requests 4>responses"#])
             .arg(program)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic", "--disable-sync"])
             .args(["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"])
@@ -63,17 +63,17 @@ impl Tab {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let to = File::options().write(true).open(to).unwrap();
-        let responses = BufReader::new(File::open(from).unwrap());
-        let (sender, from) = channel();
+        let requests = File::options().write(true).open(requests).unwrap();
+        let pipe = BufReader::new(File::open(responses).unwrap());
+        let (sender, responses) = channel();
         std::thread::spawn(move || {
-            for message in responses.split(0).map_while(Result::ok) {
+            for message in pipe.split(0).map_while(Result::ok) {
                 if sender.send(serde_json::from_slice(&message).unwrap()).is_err() {
                     return;
                 }
             }
         });
-        let mut tab = Self { browser, to, from, count: 0, session: String::new(), events: VecDeque::new() };
+        let mut tab = Self { browser, requests, responses, count: 0, session: String::new(), events: VecDeque::new() };
         let target = tab.call("Target.createTarget", json!({ "url": "about:blank" }));
         let attached = tab.call("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
         tab.session = attached["sessionId"].as_str().unwrap().to_owned();
@@ -86,17 +86,24 @@ impl Tab {
     /// Calls a method and returns its result.
     #[track_caller]
     pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.try_call(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls a method and returns its result, or the error of the browser.
+    fn try_call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.count += 1;
         let mut message = json!({ "id": self.count, "method": method, "params": params });
         if !self.session.is_empty() {
             message["sessionId"] = self.session.as_str().into();
         }
-        self.to.write_all(format!("{message}\0").as_bytes()).unwrap();
+        self.requests.write_all(format!("{message}\0").as_bytes()).unwrap();
         loop {
-            let mut response = self.from.recv_timeout(TIMEOUT).unwrap_or_else(|e| panic!("{method}: {e}"));
+            let mut response = self.responses.recv_timeout(TIMEOUT).unwrap_or_else(|e| panic!("{method}: {e}"));
             if response["id"] == self.count {
-                assert!(response.get("error").is_none(), "{method}: {response}");
-                return response["result"].take();
+                return match response.get_mut("error") {
+                    Some(error) => Err(error.take()),
+                    None => Ok(response["result"].take()),
+                };
             }
             self.events.push_back(response);
         }
@@ -105,48 +112,85 @@ impl Tab {
     /// Evaluates an expression in the page.
     #[track_caller]
     pub fn value(&mut self, expression: &str) -> Value {
-        let mut response = self
-            .call("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true, "awaitPromise": true }));
-        assert!(response.get("exceptionDetails").is_none(), "{expression}: {response}");
-        response["result"]["value"].take()
+        self.evaluate(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true. The page may load again in the meantime: the browser then ends an evaluation
+    /// with an error, and the next call sees the new document.
     #[track_caller]
     pub fn until(&mut self, expression: &str) {
         let deadline = Instant::now() + TIMEOUT;
-        while self.value(expression) != true {
-            let text = self.value("document.body.innerText");
-            assert!(Instant::now() < deadline, "not within {TIMEOUT:?}: {expression}; text of the page: {text}");
+        loop {
+            let outcome = self.evaluate(expression);
+            match &outcome {
+                Ok(value) if *value == true => return,
+                Err(error) if !is_navigation(error) => panic!("{expression}: {error}"),
+                Ok(_) | Err(_) => {}
+            }
+            if Instant::now() >= deadline {
+                let text = self.evaluate("document.body?.innerText ?? null");
+                panic!("not within {TIMEOUT:?}: {expression}: {outcome:?}; text of the page: {text:?}");
+            }
             std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn evaluate(&mut self, expression: &str) -> Result<Value, Value> {
+        let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let mut response = self.try_call("Runtime.evaluate", params)?;
+        match response.get_mut("exceptionDetails") {
+            Some(exception) => Err(exception.take()),
+            None => Ok(response["result"]["value"].take()),
         }
     }
 
     /// Writes a screenshot of the whole page.
     pub fn picture(&mut self, file: &Path, width: u32, dark: bool) {
+        self.picture_of(file, (width, None), dark);
+    }
+
+    /// Writes a screenshot of the upper part of the page with this height, or of the whole page.
+    pub fn picture_of(&mut self, file: &Path, (width, height): (u32, Option<u32>), dark: bool) {
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.call("Emulation.setEmulatedMedia", media);
-        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });
+        let size =
+            json!({ "width": width, "height": height.unwrap_or(900), "deviceScaleFactor": 1, "mobile": width < 600 });
         self.call("Emulation.setDeviceMetricsOverride", size);
-        let shot = self.call("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
+        let shot = self.call("Page.captureScreenshot", json!({ "captureBeyondViewport": height.is_none() }));
         std::fs::write(file, STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()).unwrap();
     }
 
     /// Returns script errors, console errors and blocked requests so far.
     pub fn errors(&self) -> Vec<&Value> {
-        let is_error = |event: &&Value| match event["method"].as_str() {
-            Some("Runtime.exceptionThrown") => true,
-            Some("Runtime.consoleAPICalled") => event["params"]["type"] == "error",
-            Some("Log.entryAdded") => event["params"]["entry"]["level"] == "error",
-            _ => false,
-        };
-        self.events.iter().filter(is_error).collect()
+        self.events.iter().filter(|event| is_error(event)).collect()
+    }
+
+    /// Removes the errors so far, which the test has caused.
+    pub fn forget_errors(&mut self) {
+        self.events.retain(|event| !is_error(event));
     }
 
     /// Returns the addresses requested so far.
     pub fn requests(&self) -> Vec<&str> {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         sent.filter_map(|event| event["params"]["request"]["url"].as_str()).collect()
+    }
+}
+
+/// Returns whether the browser ended an evaluation because the page was replaced.
+fn is_navigation(error: &Value) -> bool {
+    let message = error["message"].as_str().unwrap_or_default();
+    ["navigated or closed", "context was destroyed", "Cannot find context", "Cannot find default execution context"]
+        .iter()
+        .any(|part| message.contains(part))
+}
+
+fn is_error(event: &Value) -> bool {
+    match event["method"].as_str() {
+        Some("Runtime.exceptionThrown") => true,
+        Some("Runtime.consoleAPICalled") => event["params"]["type"] == "error",
+        Some("Log.entryAdded") => event["params"]["entry"]["level"] == "error",
+        _ => false,
     }
 }

@@ -7,8 +7,8 @@ mod built {
         hatchet::system::Handshake,
     };
 
-    /// The engine of one test on a free port: in memory, or with `HATCHET_TEST_TARGET=durable` in a temporary folder. It
-    /// stops when dropped.
+    /// The engine of one test on a free port: in memory, or with `HATCHET_TEST_TARGET=durable` in a temporary folder.
+    /// It stops when dropped.
     pub struct Embedded(Engine, #[expect(dead_code, reason = "dropped with the engine")] Option<tempfile::TempDir>);
 
     impl Embedded {

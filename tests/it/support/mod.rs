@@ -14,7 +14,7 @@ mod workflow;
 #[cfg(unix)]
 pub use browser::{Tab, browser};
 pub use embedded::Embedded;
-pub use http::{page, page_as};
+pub use http::{Response, open_page, page, page_as, post_as};
 pub use rest::Rest;
 pub use stream_reader::StreamReader;
 pub use target::{AuthenticatedChannel, Dispatcher, Target};

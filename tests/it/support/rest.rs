@@ -62,8 +62,8 @@ impl Rest {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
-    /// Repeats a request until its status is 200 and its body satisfies `accepts`: the REST store of a real engine is updated
-    /// with a delay.
+    /// Repeats a request until its status is 200 and its body satisfies `accepts`: the REST store of a real engine is
+    /// updated with a delay.
     pub async fn get_until(&self, path: &str, what: &str, accepts: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || {
             let (status, body) = self.get(path).await;

@@ -74,14 +74,14 @@ impl Target {
     }
 
     pub fn embedded(engine: Embedded) -> Self {
-        let at = engine.handshake();
-        Self::connect(&at, Some(engine))
+        let handshake = engine.handshake();
+        Self::connect(&handshake, Some(engine))
     }
 
     /// Connects to a running engine without TLS.
     #[cfg(feature = "durable")]
-    pub fn at(at: &Handshake) -> Self {
-        Self::connect_by("http", at, None)
+    pub fn at(handshake: &Handshake) -> Self {
+        Self::connect_by("http", handshake, None)
     }
 
     /// `HOST:PORT` of the gRPC services.
@@ -90,21 +90,21 @@ impl Target {
         self.endpoint.uri().authority().map(ToString::to_string).unwrap_or_default()
     }
 
-    fn connect(at: &Handshake, embedded: Option<Embedded>) -> Self {
+    fn connect(handshake: &Handshake, embedded: Option<Embedded>) -> Self {
         let tls = embedded.is_none() && std::env::var("HATCHET_CLIENT_TLS_STRATEGY").as_deref() != Ok("none");
-        Self::connect_by(if tls { "https" } else { "http" }, at, embedded)
+        Self::connect_by(if tls { "https" } else { "http" }, handshake, embedded)
     }
 
-    fn connect_by(scheme: &str, at: &Handshake, embedded: Option<Embedded>) -> Self {
+    fn connect_by(scheme: &str, handshake: &Handshake, embedded: Option<Embedded>) -> Self {
         let tls = scheme == "https";
-        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", at.grpc_address)).unwrap();
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", handshake.grpc_address)).unwrap();
         if tls {
             endpoint = endpoint.tls_config(ClientTlsConfig::new().with_enabled_roots()).unwrap();
         }
         Self {
-            tenant: at.tenant_id.clone(),
-            token: at.token.clone(),
-            rest: Rest::new(&at.api_url, &at.token),
+            tenant: handshake.tenant_id.clone(),
+            token: handshake.token.clone(),
+            rest: Rest::new(&handshake.api_url, &handshake.token),
             channel: endpoint.connect_lazy(),
             endpoint,
             namespace: format!("conf-{}", &Uuid::new_v4().simple().to_string()[..12]),
@@ -132,13 +132,13 @@ impl Target {
     }
 
     /// Creates a transport with this `authorization` header, or without one.
-    pub fn link_as(&self, authorization: Option<&str>) -> AuthenticatedChannel {
+    pub fn channel_as(&self, authorization: Option<&str>) -> AuthenticatedChannel {
         let bearer = Bearer(authorization.map(|value| value.parse().unwrap()));
         InterceptedService::new(self.channel.clone(), bearer)
     }
 
     /// Creates an authenticated transport over the given connection.
-    pub fn link_over(&self, channel: Channel) -> AuthenticatedChannel {
+    pub fn channel_over(&self, channel: Channel) -> AuthenticatedChannel {
         InterceptedService::new(channel, Bearer(Some(self.authorization().parse().unwrap())))
     }
 
@@ -146,8 +146,9 @@ impl Target {
         format!("bearer {}", self.token)
     }
 
-    pub fn link(&self) -> AuthenticatedChannel {
-        self.link_over(self.channel.clone())
+    /// Creates an authenticated transport over the connection of this target.
+    pub fn channel(&self) -> AuthenticatedChannel {
+        self.channel_over(self.channel.clone())
     }
 
     /// Creates this project's client for the engine.
@@ -169,19 +170,19 @@ impl Target {
     }
 
     pub fn dispatcher(&self) -> Dispatcher {
-        DispatcherClient::new(self.link())
+        DispatcherClient::new(self.channel())
     }
 
     pub fn workflows(&self) -> WorkflowServiceClient<AuthenticatedChannel> {
-        WorkflowServiceClient::new(self.link())
+        WorkflowServiceClient::new(self.channel())
     }
 
     pub fn admin(&self) -> AdminServiceClient<AuthenticatedChannel> {
-        AdminServiceClient::new(self.link())
+        AdminServiceClient::new(self.channel())
     }
 
     pub fn events(&self) -> EventsServiceClient<AuthenticatedChannel> {
-        EventsServiceClient::new(self.link())
+        EventsServiceClient::new(self.channel())
     }
 }
 

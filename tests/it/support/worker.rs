@@ -55,8 +55,8 @@ impl RawWorker {
     }
 
     /// Starts a listening worker for one workflow over its own connection.
-    pub async fn start_over(target: &Target, link: AuthenticatedChannel, workflow: &Workflow, slots: i32) -> Self {
-        let dispatcher = Dispatcher::new(link);
+    pub async fn start_over(target: &Target, channel: AuthenticatedChannel, workflow: &Workflow, slots: i32) -> Self {
+        let dispatcher = Dispatcher::new(channel);
         let slots = [("default", slots)];
         let mut worker = Self::register_over(dispatcher, target.name("worker"), &[&workflow.action], &slots).await;
         worker.listen();
@@ -192,8 +192,8 @@ impl Drop for RawWorker {
 
 /// A second worker and workflow, whose completed runs prove that the engine has processed all earlier work.
 ///
-/// The absence of an assignment has no state to wait for. A test completes a few runs of the control worker instead: the
-/// engine would have sent the forbidden assignment before them.
+/// The absence of an assignment has no state to wait for. A test completes a few runs of the control worker instead:
+/// the engine would have sent the forbidden assignment before them.
 pub struct ControlWorker {
     workflow: Workflow,
     worker: RawWorker,

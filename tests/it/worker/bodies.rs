@@ -39,9 +39,9 @@ async fn panic_fails_only_its_run() {
         ("blocking-panic", "blocking failed"),
         ("cpu-panic", "cpu failed 7"),
     ] {
-        let ended = fixture.run(name, json!({})).await;
-        assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
-        assert!(ended.error.as_ref().unwrap().contains(text), "{ended:?}");
+        let outcome = fixture.run(name, json!({})).await;
+        assert_eq!(outcome.status, RunStatus::Failed, "{outcome:?}");
+        assert!(outcome.error.as_ref().unwrap().contains(text), "{outcome:?}");
         let echoed = fixture.run("echo", json!({ "after": "panic" })).await;
         assert_eq!(echoed.output::<Value>().unwrap(), json!({ "after": "panic" }));
     }
@@ -63,9 +63,9 @@ async fn invalid_input_fails_without_retry() {
     });
     let fixture = Fixture::start([task.retries(3)]).await;
     for input in [json!({}), json!({ "x": "seven" }), json!({ "x": 1.5 })] {
-        let ended = fixture.run("point", input.clone()).await;
-        assert_eq!(ended.status, RunStatus::Failed, "{input}");
-        let error = ended.error.unwrap();
+        let outcome = fixture.run("point", input.clone()).await;
+        assert_eq!(outcome.status, RunStatus::Failed, "{input}");
+        let error = outcome.error.unwrap();
         assert!(error.contains('x') && error.contains("attempt 1"), "the field is named, and not retried: {error}");
     }
     assert_eq!(attempts.load(Ordering::SeqCst), 0, "the body was never called");
@@ -84,9 +84,9 @@ async fn invalid_output_fails_without_retry() {
     let large = Stub::new("large").task(|_: Json, _| async { Ok(json!({ "text": "x".repeat(5 * 1024 * 1024) })) });
     let fixture = Fixture::start([number.retries(2).erase(), nul.erase(), large.erase()]).await;
     for (name, text) in [("number", "object"), ("nul", "NUL"), ("large", "OutputTooLarge")] {
-        let ended = fixture.run(name, json!({})).await;
-        assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
-        assert!(ended.error.as_ref().unwrap().contains(text), "{ended:?}");
+        let outcome = fixture.run(name, json!({})).await;
+        assert_eq!(outcome.status, RunStatus::Failed, "{outcome:?}");
+        assert!(outcome.error.as_ref().unwrap().contains(text), "{outcome:?}");
     }
     assert_eq!(attempts.load(Ordering::SeqCst), 1, "an invalid output is not retried");
 }
@@ -118,8 +118,8 @@ async fn namespace_prefixes_only_the_workflow() {
     let settings = [("HATCHET_CLIENT_NAMESPACE", "Team")];
     let fixture = Fixture::with(super::options(), &settings, [Stub::new("echo").task(echo).alias("echo-too")]).await;
     for name in ["echo", "echo-too", "team_echo"] {
-        let ended = fixture.run(name, json!({ "n": 1 })).await;
-        assert_eq!(ended.output::<Value>().unwrap(), json!({ "n": 1 }), "{name}");
+        let outcome = fixture.run(name, json!({ "n": 1 })).await;
+        assert_eq!(outcome.output::<Value>().unwrap(), json!({ "n": 1 }), "{name}");
     }
     let workers = fixture.client.rest().unwrap().workers().await.unwrap();
     assert_eq!(workers[0].name, "team_test");

@@ -9,17 +9,17 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    client::{Client, RunRef},
+    client::RunRef,
     task::{Context, Stub, TaskError},
     wire::RunStatus,
-    worker::{Worker, WorkerOptions},
+    worker::WorkerOptions,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
     Fixture,
-    fixture::{outcome, within},
+    fixture::{listening_worker, outcome, within},
 };
 use crate::support::named;
 use crate::{fake::Fake, support::eventually};
@@ -187,8 +187,7 @@ async fn assignments_beyond_the_limit_stay_in_the_stream() {
         }
     });
     let options = WorkerOptions { slots: 1, cpu_threads: 1, ..super::options() };
-    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options).register(waiting).start().unwrap();
-    fake.until_listening().await;
+    let worker = listening_worker(&fake, options, [waiting]).await;
     let assigning = async {
         let mut runs = Vec::new();
         for _ in 0..ASSIGNED {
@@ -214,7 +213,7 @@ async fn assignments_beyond_the_limit_stay_in_the_stream() {
         }
     };
     tokio::select! {
-        () = within("all runs end", ending) => {}
+        () = within("all runs finish", ending) => {}
         () = watching => unreachable!(),
     }
     assert_eq!(max, MAX_ATTEMPTS);

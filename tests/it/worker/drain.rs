@@ -3,16 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use hatchet_quickstart::hatchet::{
-    client::{Client, RunRef},
+    client::RunRef,
     task::{CancelReason, Context, Stub, Task, TaskError},
     wire::RunStatus,
-    worker::{Worker, WorkerOptions, WorkerState},
+    worker::{WorkerOptions, WorkerState},
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 use tonic::Status;
 
-use super::{Fixture, options, within};
+use super::{Fixture, listening_worker, options, until_paused, within};
 use crate::fake::{Fake, Finished};
 use crate::support::named;
 
@@ -34,8 +34,9 @@ fn waiting(started: &Arc<Notify>, release: &Arc<Notify>) -> Task<Json, Value> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_finishes_running_attempts_and_accepts_no_more() {
     let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let long = WorkerOptions { grace: Duration::from_secs(60), ..options() };
-    let Fixture { client, worker, engine: _engine } = Fixture::with(long, &[], [waiting(&started, &release)]).await;
+    let long_grace = WorkerOptions { grace: Duration::from_secs(60), ..options() };
+    let Fixture { client, worker, engine: _engine } =
+        Fixture::with(long_grace, &[], [waiting(&started, &release)]).await;
     let trigger = async || client.run_no_wait(&named("waiting"), &json!({})).await.unwrap();
     let running: RunRef = trigger().await;
     started.notified().await;
@@ -43,13 +44,7 @@ async fn drain_finishes_running_attempts_and_accepts_no_more() {
     let stopped = tokio::spawn(worker.stop());
     within("the worker drains", state.wait_for(|state| *state == WorkerState::Draining)).await.unwrap();
     // The engine assigns nothing to a paused worker. The list of workers shows the pause.
-    let rest = client.rest().unwrap();
-    within("the worker is paused", async {
-        while rest.workers().await.unwrap().iter().any(|worker| worker.status == "ACTIVE") {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until_paused(&client).await;
     let late = trigger().await;
     release.notify_one();
     let drained = within("the worker stops", stopped).await.unwrap().unwrap();
@@ -63,13 +58,8 @@ async fn drain_finishes_running_attempts_and_accepts_no_more() {
 async fn drain_closes_the_stream_without_rest() {
     let fake = Fake::start().await;
     let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let long = WorkerOptions { grace: Duration::from_secs(60), ..options() };
-    let worker = Worker::new(&Client::new(fake.config()).unwrap())
-        .options(long)
-        .register(waiting(&started, &release))
-        .start()
-        .unwrap();
-    fake.until_listening().await;
+    let long_grace = WorkerOptions { grace: Duration::from_secs(60), ..options() };
+    let worker = listening_worker(&fake, long_grace, [waiting(&started, &release)]).await;
     let run = fake.assign("waiting", "{}").await;
     started.notified().await;
     let (id, stream) = fake.script(|script| script.streams[0].clone());
@@ -96,9 +86,7 @@ async fn attempt_that_outlives_the_grace_may_be_retried() {
             Err::<Json, _>(TaskError::cancelled(reason))
         }
     });
-    let worker =
-        Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(cooperative).start().unwrap();
-    fake.until_listening().await;
+    let worker = listening_worker(&fake, options(), [cooperative]).await;
     let run = fake.assign("cooperative", "{}").await;
     started.notified().await;
     let drained = within("the worker stops", worker.stop()).await.unwrap();
@@ -121,9 +109,7 @@ async fn body_that_ignores_cancellation_is_still_running() {
         let _ = released.lock().unwrap().recv();
         Ok(json!({}))
     });
-    let worker =
-        Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(ignoring).start().unwrap();
-    fake.until_listening().await;
+    let worker = listening_worker(&fake, options(), [ignoring]).await;
     let run = fake.assign("ignoring", "{}").await;
     started.notified().await;
     let drained = within("the worker stops", worker.stop()).await.unwrap();
@@ -136,12 +122,11 @@ async fn body_that_ignores_cancellation_is_still_running() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unacknowledged_outcome_is_unreported() {
     let fake = Fake::start().await;
-    fake.script(|script| script.end_failures.extend(vec![Status::unavailable("restarting"); 10_000]));
+    fake.script(|script| script.outcome_failures.extend(vec![Status::unavailable("restarting"); 10_000]));
     let quick = Stub::new("quick").task(|input: Json, _| async { Ok(input) });
-    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(quick).start().unwrap();
-    fake.until_listening().await;
+    let worker = listening_worker(&fake, options(), [quick]).await;
     let run = fake.assign("quick", "{}").await;
-    fake.until("the report is refused", |script| (script.refused_ends > 0).then_some(())).await;
+    fake.until("the report is refused", |script| (script.refused_outcomes > 0).then_some(())).await;
     let drained = within("the worker stops", worker.stop()).await.unwrap();
     assert_eq!(drained.unreported, [format!("quick ({run})")]);
     assert!(
@@ -154,13 +139,8 @@ async fn unacknowledged_outcome_is_unreported() {
 async fn idle_worker_stops_immediately_and_unregisters() {
     let fake = Fake::start().await;
     let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let long = WorkerOptions { grace: Duration::from_secs(600), ..options() };
-    let worker = Worker::new(&Client::new(fake.config()).unwrap())
-        .options(long)
-        .register(waiting(&started, &release))
-        .start()
-        .unwrap();
-    fake.until_listening().await;
+    let long_grace = WorkerOptions { grace: Duration::from_secs(600), ..options() };
+    let worker = listening_worker(&fake, long_grace, [waiting(&started, &release)]).await;
     within("the worker stops", worker.stop()).await.unwrap();
     assert_eq!(fake.script(|script| script.unsubscribed.len()), 1);
 }

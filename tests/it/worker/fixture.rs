@@ -2,7 +2,7 @@
 
 use std::{future::IntoFuture, time::Duration};
 
-use crate::support::named;
+use crate::{fake::Fake, support::named};
 use hatchet_quickstart::{
     engine::{Engine, EngineOptions},
     hatchet::{
@@ -34,6 +34,29 @@ pub fn options() -> WorkerOptions {
         cancel_grace: Duration::from_millis(100),
         ..WorkerOptions::default()
     }
+}
+
+/// Starts a worker of a scripted engine, and waits until it listens.
+pub async fn listening_worker(
+    fake: &Fake,
+    options: WorkerOptions,
+    tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>,
+) -> RunningWorker {
+    let client = Client::new(fake.config()).unwrap();
+    let worker = Worker::new(&client).options(options).register_all(tasks).start().unwrap();
+    fake.until_listening().await;
+    worker
+}
+
+/// Waits until no worker of the engine is active, since all are paused.
+pub async fn until_paused(client: &Client) {
+    let rest = client.rest().unwrap();
+    within("every worker is paused", async {
+        while rest.workers().await.unwrap().iter().any(|worker| worker.status == "ACTIVE") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
 }
 
 /// A running engine, a client of it and a worker that listens.
@@ -81,5 +104,5 @@ impl Fixture {
 }
 
 pub async fn outcome(run: &RunRef) -> RunOutcome {
-    within("the run ends", run.outcome()).await.unwrap()
+    within("the run finishes", run.outcome()).await.unwrap()
 }

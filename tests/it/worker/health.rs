@@ -65,11 +65,11 @@ fn health(address: SocketAddr) -> (u16, Value) {
 async fn livez_responds_during_a_connection_flood() {
     let engine = Engine::start(EngineOptions::default()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
-    let (worker, at) = start(config, options(), [echo()]);
+    let (worker, address) = start(config, options(), [echo()]);
     let flood = std::thread::spawn(move || {
         let mut silent = VecDeque::new();
         for _ in 0..600 {
-            silent.push_back(TcpStream::connect(at).unwrap());
+            silent.push_back(TcpStream::connect(address).unwrap());
             // Below the limit of open files.
             if silent.len() > 150 {
                 silent.pop_front();
@@ -78,7 +78,7 @@ async fn livez_responds_during_a_connection_flood() {
     });
     tokio::task::block_in_place(|| {
         while !flood.is_finished() {
-            assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
+            assert_eq!(page(address, "/livez"), (200, "alive\n".to_owned()));
         }
         flood.join().unwrap();
     });
@@ -90,38 +90,39 @@ async fn livez_responds_during_a_connection_flood() {
 async fn readyz_follows_the_connection_and_livez_does_not() {
     let folder = tempfile::tempdir().unwrap();
     // The engine keeps its address and key over a restart, but not the worker.
-    let durable = EngineOptions { folder: Some(folder.path().to_owned()), ephemeral: true, ..EngineOptions::default() };
-    let engine = Engine::start(durable.clone()).await.unwrap();
+    let with_folder =
+        EngineOptions { folder: Some(folder.path().to_owned()), ephemeral: true, ..EngineOptions::default() };
+    let engine = Engine::start(with_folder.clone()).await.unwrap();
     let config = ClientConfig::from_handshake(engine.handshake(), &Sources::default()).unwrap();
-    let (mut worker, at) = start(config, options(), [echo()]);
+    let (mut worker, address) = start(config, options(), [echo()]);
     within("the worker listens", worker.listening()).await.unwrap();
-    assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
-    assert_eq!(page(at, "/readyz"), (200, "listening\n".to_owned()));
+    assert_eq!(page(address, "/livez"), (200, "alive\n".to_owned()));
+    assert_eq!(page(address, "/readyz"), (200, "listening\n".to_owned()));
     // A Host header with another name is refused, which prevents DNS rebinding.
     for path in ["/livez", "/health", "/metrics"] {
-        let response = page_as(at, path, &[("Host", "evil.example")]);
+        let response = page_as(address, path, &[("Host", "evil.example")]);
         assert!(response.status == 403 && response.body.contains("Host header"), "{path}: {}", response.body);
     }
     let slots = json!({ "default": { "used": 0, "limit": 10 } });
-    assert_eq!(health(at), (200, json!({ "status": "HEALTHY", "slots": slots })));
+    assert_eq!(health(address), (200, json!({ "status": "HEALTHY", "slots": slots })));
 
     engine.stop().await;
     let mut state = worker.state();
     let lost = state.wait_for(|state| matches!(state, WorkerState::Connecting(_)));
     within("the worker is disconnected", lost).await.unwrap();
-    assert_eq!(page(at, "/readyz"), (503, "connecting\n".to_owned()));
-    assert_eq!(page(at, "/livez").0, 200);
-    assert_eq!(health(at), (503, json!({ "status": "UNHEALTHY", "slots": slots })));
-    assert!(page(at, "/metrics").1.contains("hatchet_worker_link_state{state=\"connecting\"} 1\n"));
+    assert_eq!(page(address, "/readyz"), (503, "connecting\n".to_owned()));
+    assert_eq!(page(address, "/livez").0, 200);
+    assert_eq!(health(address), (503, json!({ "status": "UNHEALTHY", "slots": slots })));
+    assert!(page(address, "/metrics").1.contains("hatchet_worker_link_state{state=\"connecting\"} 1\n"));
 
-    let engine = Engine::start(durable).await.unwrap();
+    let engine = Engine::start(with_folder).await.unwrap();
     let listens = state.wait_for(|state| matches!(state, WorkerState::Listening(_)));
     within("the worker listens again", listens).await.unwrap();
-    assert_eq!(page(at, "/readyz").0, 200);
+    assert_eq!(page(address, "/readyz").0, 200);
     let stats = worker.stats();
     assert_eq!((stats.reconnects, stats.registrations), (1, 2));
     worker.stop().await.unwrap();
-    assert!(std::net::TcpStream::connect(at).is_err(), "the server ends with the worker");
+    assert!(std::net::TcpStream::connect(address).is_err(), "the server ends with the worker");
     engine.stop().await;
 }
 
@@ -134,10 +135,10 @@ async fn worker_without_an_engine_is_starting() {
     let sources =
         Sources::from_pairs([("HATCHET_CLIENT_TOKEN", token.as_str()), ("HATCHET_CLIENT_TLS_STRATEGY", "none")]);
     let options = WorkerOptions { wait_for_engine: Duration::from_secs(60), ..options() };
-    let (worker, at) = start(ClientConfig::from_sources(&sources).unwrap(), options, [echo()]);
-    assert_eq!(page(at, "/livez").0, 200);
-    assert_eq!(page(at, "/readyz").0, 503);
-    let (code, body) = health(at);
+    let (worker, address) = start(ClientConfig::from_sources(&sources).unwrap(), options, [echo()]);
+    assert_eq!(page(address, "/livez").0, 200);
+    assert_eq!(page(address, "/readyz").0, 503);
+    let (code, body) = health(address);
     assert_eq!((code, &body["status"]), (503, &json!("STARTING")));
     worker.stop().await.unwrap();
 }
@@ -163,7 +164,7 @@ fn health_is_served_while_bodies_block_every_thread() {
             }
         })
     };
-    let (mut worker, at) = bodies.block_on(async { start(config.clone(), options(), [task]) });
+    let (mut worker, address) = bodies.block_on(async { start(config.clone(), options(), [task]) });
     elsewhere.block_on(async {
         within("the worker listens", worker.listening()).await.unwrap();
         let client = Client::new(config).unwrap();
@@ -171,8 +172,8 @@ fn health_is_served_while_bodies_block_every_thread() {
             client.run_no_wait(&named("blocking-async"), &json!({})).await.unwrap();
         }
         eventually("both threads are blocked", async || (blocked.load(Ordering::SeqCst) == 2).then_some(())).await;
-        assert_eq!((page(at, "/livez").0, page(at, "/readyz").0), (200, 200));
-        assert!(page(at, "/metrics").1.contains("hatchet_worker_used_slots{slot_pool=\"default\"} 2\n"));
+        assert_eq!((page(address, "/livez").0, page(address, "/readyz").0), (200, 200));
+        assert!(page(address, "/metrics").1.contains("hatchet_worker_used_slots{slot_pool=\"default\"} 2\n"));
         eventually("the watchdog detects both", async || (worker.stats().blocked_threads == 2).then_some(())).await;
         free.store(true, Ordering::SeqCst);
         within("the worker stops", worker.stop()).await.unwrap();
@@ -196,7 +197,7 @@ async fn ended_attempts_are_counted_by_task_and_outcome() {
         _ => Err(std::io::Error::other("bad").into()),
     });
     let counting = Stub::new("counting").cpu_task(|_: Json, _| Ok(json!({})));
-    let (mut worker, at) = start(config.clone(), options(), [varying, counting]);
+    let (mut worker, address) = start(config.clone(), options(), [varying, counting]);
     within("the worker listens", worker.listening()).await.unwrap();
     let client = Client::new(config).unwrap();
     let run = async |task: &str, kind: &str| client.run_no_wait(&named(task), &json!({ "kind": kind })).await.unwrap();
@@ -216,7 +217,7 @@ async fn ended_attempts_are_counted_by_task_and_outcome() {
     assert_eq!(stats.tasks["varying"].durations.count, 5);
     assert_eq!(stats.tasks["counting"].finished[&AttemptEnd::Completed], 1);
     assert_eq!((stats.reports_waiting, stats.outcomes_lost, stats.queued["cpu"]), (0, 0, 0));
-    let metrics = page(at, "/metrics").1;
+    let metrics = page(address, "/metrics").1;
     for line in [
         "hatchet_worker_attempts_total{task=\"varying\",outcome=\"completed\"} 2",
         "hatchet_worker_task_duration_seconds_count{task=\"counting\"} 1",
@@ -239,28 +240,28 @@ async fn lost_lines_and_outcomes_are_counted() {
         }
         Ok(json!({}))
     });
-    let (worker, at) = start(fake.config(), options(), [talking]);
+    let (worker, address) = start(fake.config(), options(), [talking]);
     fake.until_listening().await;
-    fake.script(|script| script.end_failures.push_back(Status::invalid_argument("no")));
+    fake.script(|script| script.outcome_failures.push_back(Status::invalid_argument("no")));
     fake.assign("talking", "{}").await;
     let stats = eventually("the outcome is lost", async || Some(worker.stats()).filter(|s| s.outcomes_lost > 0)).await;
     assert_eq!(stats.lines_lost, 5);
-    assert!(page(at, "/metrics").1.contains("hatchet_worker_outcomes_lost_total 1\n"));
+    assert!(page(address, "/metrics").1.contains("hatchet_worker_outcomes_lost_total 1\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unfinished_requests_do_not_block_probes() {
     use std::io::{Read as _, Write as _};
     let fake = Fake::start().await;
-    let (worker, at) = start(fake.config(), options(), [echo()]);
+    let (worker, address) = start(fake.config(), options(), [echo()]);
     fake.until_listening().await;
     let mut slow = Vec::new();
     for _ in 0..100 {
-        let mut connection = std::net::TcpStream::connect(at).unwrap();
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
         connection.write_all(b"GET /livez HTTP/1.1\r\nhost: ").unwrap();
         slow.push(connection);
         if slow.len() % 20 == 0 {
-            assert_eq!(page(at, "/livez"), (200, "alive\n".to_owned()));
+            assert_eq!(page(address, "/livez"), (200, "alive\n".to_owned()));
         }
     }
     // The oldest connection was closed, in order or by a reset.
@@ -288,14 +289,16 @@ async fn readyz_is_503_while_draining() {
         })
     };
     let options = WorkerOptions { grace: Duration::from_secs(60), ..options() };
-    let (mut worker, at) = start(config.clone(), options, [task]);
+    let (mut worker, address) = start(config.clone(), options, [task]);
     within("the worker listens", worker.listening()).await.unwrap();
     let run = Client::new(config).unwrap().run_no_wait(&named("slow"), &json!({})).await.unwrap();
     within("the body runs", started.notified()).await;
     let stopping = tokio::spawn(worker.stop());
-    eventually("the worker drains", async || (page(at, "/readyz") == (503, "draining\n".to_owned())).then_some(()))
-        .await;
-    assert_eq!((page(at, "/livez").0, health(at).0), (200, 503));
+    eventually("the worker drains", async || {
+        (page(address, "/readyz") == (503, "draining\n".to_owned())).then_some(())
+    })
+    .await;
+    assert_eq!((page(address, "/livez").0, health(address).0), (200, 503));
     end.notify_one();
     within("the worker stops", stopping).await.unwrap().unwrap();
     assert_eq!(outcome(&run).await.output::<Value>().unwrap(), json!({}));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, Stub},
+    task::{Context, Stub, Task},
     worker::{Worker, WorkerOptions},
 };
 use serde_json::{Value, json};
@@ -22,6 +22,29 @@ type Json = serde_json::Map<String, Value>;
 
 /// Upper bound of the gap between two heartbeats. The interval is 4 s, and the engine stops assigning after 5 s.
 const MAX_GAP: Duration = Duration::from_millis(4_900);
+
+/// Creates a task of each kind whose body calls `block`.
+fn busy_tasks(block: impl Fn() + Clone + Send + Sync + 'static) -> [Task<Json, Value>; 3] {
+    let (on_thread, on_pool) = (block.clone(), block.clone());
+    [
+        // Blocks an async thread, which a task should not do.
+        Stub::new("busy-async").task(move |_: Json, _: Context| {
+            let block = block.clone();
+            async move {
+                block();
+                Ok(json!({}))
+            }
+        }),
+        Stub::new("busy-blocking").blocking_task(move |_: Json, _| {
+            on_thread();
+            Ok(json!({}))
+        }),
+        Stub::new("busy-cpu").cpu_task(move |_: Json, _| {
+            on_pool();
+            Ok(json!({}))
+        }),
+    ]
+}
 
 #[test]
 fn heartbeats_continue_while_every_thread_is_blocked() {
@@ -44,30 +67,15 @@ fn heartbeats_continue_while_every_thread_is_blocked() {
             }
         }
     };
-    let (on_thread, on_pool) = (block.clone(), block.clone());
-    let tasks = [
-        // Blocks an async thread, which a task should not do.
-        Stub::new("busy-async").task(move |_: Json, _: Context| {
-            let block = block.clone();
-            async move {
-                block();
-                Ok(json!({}))
-            }
-        }),
-        Stub::new("busy-blocking").blocking_task(move |_: Json, _| {
-            on_thread();
-            Ok(json!({}))
-        }),
-        Stub::new("busy-cpu").cpu_task(move |_: Json, _| {
-            on_pool();
-            Ok(json!({}))
-        }),
-    ];
     let fake = engine.block_on(Fake::start());
     let options = WorkerOptions { cpu_threads: 2, ..options() };
     let worker = {
         let _inside = bodies.enter();
-        Worker::new(&Client::new(fake.config()).unwrap()).options(options).register_all(tasks).start().unwrap()
+        Worker::new(&Client::new(fake.config()).unwrap())
+            .options(options)
+            .register_all(busy_tasks(block))
+            .start()
+            .unwrap()
     };
     engine.block_on(async {
         fake.until_listening().await;

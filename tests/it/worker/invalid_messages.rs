@@ -7,7 +7,7 @@ use hatchet_quickstart::hatchet::{
 };
 use serde_json::Value;
 
-use super::options;
+use super::{listening_worker, options};
 use crate::fake::{Fake, Finished, cancel_action, start_action};
 use hatchet_quickstart::hatchet::client::Client;
 
@@ -29,8 +29,7 @@ async fn expect_fatal(fake: &Fake, run: RunId) -> String {
 async fn invalid_messages_do_not_stop_the_worker() {
     let fake = Fake::start().await;
     let task = Stub::new("echo").task(|input: Json, _| async { Ok(input) });
-    let _worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(task).start().unwrap();
-    fake.until_listening().await;
+    let _worker = listening_worker(&fake, options(), [task]).await;
 
     // Unknown action types, and a type that this worker has no task for.
     for action_type in [ActionType::StartGetGroupKey as i32, 77, -1] {
@@ -80,8 +79,7 @@ async fn attempt_assigned_twice_runs_once() {
             Ok(input)
         }
     });
-    let _worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(task).start().unwrap();
-    fake.until_listening().await;
+    let _worker = listening_worker(&fake, options(), [task]).await;
     let action = start_action(RunId::random(), "echo:echo", r#"{"input":{}}"#, 0);
     let run = action.task_run_external_id.parse().unwrap();
     fake.send(action.clone()).await;

@@ -28,8 +28,8 @@ async fn behind_proxy() -> (Fake, Proxy, ClientConfig) {
     (fake, proxy, config)
 }
 
-/// Asserts that a connection is detected as dead within [`MAX_DETECTION`]. Tests that run concurrently can only lengthen a
-/// measurement, so the shortest of three counts.
+/// Asserts that a connection is detected as dead within [`MAX_DETECTION`]. Tests that run concurrently can only
+/// lengthen a measurement, so the shortest of three counts.
 async fn detects_in_time(measure: impl AsyncFn() -> Duration) {
     let mut times = Vec::new();
     while times.len() < 3 {

@@ -11,6 +11,7 @@ mod health;
 mod heartbeat;
 mod invalid_messages;
 mod liveness;
+mod lost_assignments;
 mod lost_response;
 mod reconnect;
 mod registrations;
@@ -21,4 +22,4 @@ mod token;
 mod trigger;
 mod wait;
 
-pub use fixture::{Fixture, options, within};
+pub use fixture::{Fixture, listening_worker, options, until_paused, within};

@@ -13,7 +13,7 @@ use hatchet_quickstart::{
 use serde_json::{Value, json};
 use tonic::Status;
 
-use super::{fixture::outcome, options, within};
+use super::{fixture::outcome, listening_worker, options, within};
 use crate::fake::{Fake, Finished};
 use crate::support::named;
 
@@ -24,9 +24,7 @@ fn echo() -> Task<Json, Json> {
 }
 
 async fn worker(fake: &Fake) -> RunningWorker {
-    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register(echo()).start().unwrap();
-    fake.until_listening().await;
-    worker
+    listening_worker(fake, options(), [echo()]).await
 }
 
 /// Waits for the `number`th stream and a heartbeat, and runs a task over that stream.
@@ -114,7 +112,7 @@ async fn slow_heartbeat_responses_do_not_end_the_session() {
 async fn refused_heartbeat_reopens_the_stream() {
     let fake = Fake::start().await;
     let _worker = worker(&fake).await;
-    // The grace period for a heartbeat that overtakes its stream ends before the next one is due.
+    // The grace period for a heartbeat that overtakes its stream ends before the next heartbeat is due.
     fake.script(|script| script.heartbeat_failures.push_back(Status::failed_precondition("stream is not active")));
     let heartbeats = fake.script(|script| script.heartbeats.len());
     runs_over_stream(&fake, 2, heartbeats).await;

@@ -21,7 +21,7 @@ use hatchet_quickstart::hatchet::{
 use serde_json::{Value, json};
 use tonic::Status;
 
-use super::{Fixture, fixture::outcome, options, within};
+use super::{Fixture, fixture::outcome, listening_worker, options, until_paused, within};
 use crate::fake::{Fake, Finished, Report, Script, start_action};
 use crate::support::named;
 
@@ -121,7 +121,7 @@ async fn process_listens_only_while_all_workers_listen() {
     fake.script(|script| script.listen_failures.extend(vec![Status::unavailable("no streams here"); 10_000]));
     break_stream(&fake, &cpu).await;
     let lost =
-        state.wait_for(|state| matches!(state, WorkerState::Connecting(Some(why)) if why.contains("no streams")));
+        state.wait_for(|state| matches!(state, WorkerState::Connecting(Some(reason)) if reason.contains("no streams")));
     within("the worker is disconnected, with the cause", lost).await.unwrap();
     // The other worker continues.
     let stream = fake.script(|script| script.streams.iter().find(|(id, _)| *id == others).unwrap().1.clone());
@@ -230,19 +230,13 @@ async fn cpu_run_stays_queued_without_a_free_thread() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_pauses_every_worker() {
     let (task, release) = gated();
-    let long = WorkerOptions { cpu_threads: 1, grace: Duration::from_secs(60), ..options() };
-    let Fixture { client, worker, engine: _engine } = Fixture::with(long, &[], [task, echo()]).await;
+    let long_grace = WorkerOptions { cpu_threads: 1, grace: Duration::from_secs(60), ..options() };
+    let Fixture { client, worker, engine: _engine } = Fixture::with(long_grace, &[], [task, echo()]).await;
     let trigger = async |name: &str| client.run_no_wait(&named(name), &json!({})).await.unwrap();
     let running = trigger("gated").await;
     wait_for_status(&running, RunStatus::Running).await;
     let stopped = tokio::spawn(worker.stop());
-    let rest = client.rest().unwrap();
-    within("both workers are paused", async {
-        while rest.workers().await.unwrap().iter().any(|worker| worker.status == "ACTIVE") {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until_paused(&client).await;
     let late = [trigger("gated").await, trigger("echo").await];
     release.send(()).unwrap();
     let drained = within("the worker stops", stopped).await.unwrap().unwrap();
@@ -359,8 +353,7 @@ async fn draining_worker_does_not_register_again() {
         Ok(json!({}))
     });
     let options = WorkerOptions { grace: Duration::from_secs(2), ..options() };
-    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(options).register(endless).start().unwrap();
-    fake.until_listening().await;
+    let worker = listening_worker(&fake, options, [endless]).await;
     // Keeps the drain open.
     fake.assign("endless", "{}").await;
     let id = fake.script(|script| script.streams[0].0.clone());

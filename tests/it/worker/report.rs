@@ -3,26 +3,17 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, ErasedWorkflow, LogLevel, Stub, Task, TaskError},
+    task::{Context, LogLevel, Stub, Task, TaskError},
     wire::{RunId, proto::StepActionEventType},
-    worker::{RunningWorker, Worker},
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tonic::Status;
 
-use super::options;
+use super::{listening_worker, options};
 use crate::fake::{Fake, Finished, Report, cancel_action, start_action};
-use hatchet_quickstart::hatchet::client::Client;
 
 type Json = serde_json::Map<String, Value>;
-
-async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>) -> RunningWorker {
-    let worker =
-        Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register_all(tasks).start().unwrap();
-    fake.until_listening().await;
-    worker
-}
 
 fn echo() -> Task<Json, Json> {
     Stub::new("echo").task(|input: Json, _| async { Ok(input) })
@@ -47,30 +38,31 @@ async fn lines_and_chunks_arrive_before_the_outcome_in_order() {
         }
         Ok(json!({}))
     });
-    let _worker = worker(&fake, [emitting, threaded]).await;
+    let _worker = listening_worker(&fake, options(), [emitting, threaded]).await;
     for task in ["emitting", "threaded"] {
         let run = fake.assign(task, "{}").await;
         assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
         let run = run.to_string();
         let reports = fake.script(|script| script.reports.clone());
         let end = reports.iter().position(|report| is_end(report, &run)).unwrap();
-        let of_run = |report: &&Report| match report {
-            Report::Log(of, _) | Report::Chunk(of, ..) => *of == run,
+        let is_of_run = |report: &&Report| match report {
+            Report::Log(reported, _) | Report::Chunk(reported, ..) => *reported == run,
             Report::Event(_) => false,
         };
-        assert_eq!(reports[end..].iter().filter(of_run).count(), 0, "nothing arrives after the outcome");
+        assert_eq!(reports[end..].iter().filter(is_of_run).count(), 0, "nothing arrives after the outcome");
         // Chunks may overtake each other; the index restores their order.
         let mut chunks: Vec<(i64, String)> = reports
             .iter()
             .filter_map(|report| match report {
-                Report::Chunk(of, index, text) if *of == run => Some((index.unwrap(), text.clone())),
+                Report::Chunk(reported, index, text) if *reported == run => Some((index.unwrap(), text.clone())),
                 _ => None,
             })
             .collect();
         chunks.sort();
         let expected: Vec<(i64, String)> = (0..COUNT).map(|n| (n as i64, format!("chunk {n}"))).collect();
         assert_eq!(chunks, expected);
-        let lines = reports.iter().filter(|report| matches!(report, Report::Log(of, _) if *of == run)).count();
+        let lines =
+            reports.iter().filter(|report| matches!(report, Report::Log(reported, _) if *reported == run)).count();
         assert_eq!(lines, COUNT);
     }
 }
@@ -94,7 +86,7 @@ async fn message_over_the_limit_is_not_retried() {
     });
     let failing =
         Stub::new("failing").task(|_: Json, _| async { Err::<Json, _>(TaskError::new("x".repeat(5 * 1024 * 1024))) });
-    let _worker = worker(&fake, [emitting.erase(), failing.erase()]).await;
+    let _worker = listening_worker(&fake, options(), [emitting.erase(), failing.erase()]).await;
     let run = fake.assign("emitting", "{}").await;
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
     let mut chunks: Vec<(Option<i64>, String)> = fake.script(|script| {
@@ -121,13 +113,13 @@ async fn message_over_the_limit_is_not_retried() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn temporarily_refused_outcome_is_retried() {
     let fake = Fake::start().await;
-    let _worker = worker(&fake, [echo()]).await;
+    let _worker = listening_worker(&fake, options(), [echo()]).await;
     fake.script(|script| {
-        script.end_failures = VecDeque::from([Status::unavailable("restarts"), Status::unavailable("restarts")]);
+        script.outcome_failures = VecDeque::from([Status::unavailable("restarts"), Status::unavailable("restarts")]);
     });
     let run = fake.assign("echo", r#"{"n":1}"#).await;
     assert_eq!(fake.finished(run).await, Finished::Completed(r#"{"n":1}"#.to_owned()));
-    assert_eq!(fake.script(|script| (script.refused_ends, script.finished(run).len())), (2, 1));
+    assert_eq!(fake.script(|script| (script.refused_outcomes, script.finished(run).len())), (2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,7 +130,7 @@ async fn retry_delay_of_an_error_is_reported() {
         Err::<Json, _>(TaskError::retry_after("the API is at its limit", delay))
     });
     let failing = Stub::new("failing").task(|_: Json, _| async { Err::<Json, _>(TaskError::new("no")) });
-    let _worker = worker(&fake, [limited, failing]).await;
+    let _worker = listening_worker(&fake, options(), [limited, failing]).await;
     for (task, expected) in [("limited", Some(2)), ("failing", None)] {
         let run = fake.assign(task, "{}").await;
         let Finished::Failed { may_retry: true, .. } = fake.finished(run).await else {
@@ -157,10 +149,10 @@ async fn retry_delay_of_an_error_is_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permanently_refused_outcome_does_not_block_the_next() {
     let fake = Fake::start().await;
-    let _worker = worker(&fake, [echo()]).await;
-    fake.script(|script| script.end_failures.push_back(Status::invalid_argument("never")));
+    let _worker = listening_worker(&fake, options(), [echo()]).await;
+    fake.script(|script| script.outcome_failures.push_back(Status::invalid_argument("never")));
     fake.assign("echo", "{}").await;
-    fake.until("the outcome was refused", |script| (script.refused_ends == 1).then_some(())).await;
+    fake.until("the outcome was refused", |script| (script.refused_outcomes == 1).then_some(())).await;
     let next = fake.assign("echo", r#"{"n":2}"#).await;
     assert_eq!(fake.finished(next).await, Finished::Completed(r#"{"n":2}"#.to_owned()));
 }
@@ -168,8 +160,9 @@ async fn permanently_refused_outcome_does_not_block_the_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_carry_the_fields_of_the_assignment() {
     let fake = Fake::start().await;
-    let _worker = worker(
+    let _worker = listening_worker(
         &fake,
+        options(),
         [Stub::new("echo").task(|input: Json, ctx: Context| async move {
             if ctx.attempt_number() == 3 { Err(TaskError::new("third")) } else { Ok(input) }
         })],
@@ -213,7 +206,7 @@ async fn cancelled_run_is_not_reported() {
         }
         Ok(json!({ "late": true }))
     });
-    let _worker = worker(&fake, [late.erase(), echo().erase()]).await;
+    let _worker = listening_worker(&fake, options(), [late.erase(), echo().erase()]).await;
     let run = fake.assign("late", "{}").await;
     started.notified().await;
     fake.send(cancel_action(run, "late:late")).await;

@@ -34,8 +34,8 @@ async fn retryable_failure_is_retried_with_increasing_attempt_numbers() {
         Ok(json!({ "attempt": ctx.attempt_number() }))
     });
     let fixture = Fixture::start([task.retries(5)]).await;
-    let ended = fixture.run("third-time", json!({})).await;
-    assert_eq!(ended.output::<Value>().unwrap(), json!({ "attempt": 3 }));
+    let outcome = fixture.run("third-time", json!({})).await;
+    assert_eq!(outcome.output::<Value>().unwrap(), json!({ "attempt": 3 }));
     let mut seen = Vec::new();
     attempts.recv_many(&mut seen, 10).await;
     while let Ok(more) = attempts.try_recv() {
@@ -53,9 +53,9 @@ async fn run_fails_with_the_last_error_after_its_retries() {
         async move { Err::<Json, _>(TaskError::new(format!("failure {}", ctx.attempt_number()))) }
     });
     let fixture = Fixture::start([task.retries(2)]).await;
-    let ended = fixture.run("never", json!({})).await;
-    assert_eq!((ended.status, count.load(Ordering::SeqCst)), (RunStatus::Failed, 3));
-    assert!(ended.error.unwrap().contains("failure 3"));
+    let outcome = fixture.run("never", json!({})).await;
+    assert_eq!((outcome.status, count.load(Ordering::SeqCst)), (RunStatus::Failed, 3));
+    assert!(outcome.error.unwrap().contains("failure 3"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,9 +67,9 @@ async fn fatal_failure_is_not_retried() {
         Err::<Json, _>(TaskError::fatal(anyhow::anyhow!("permanent")))
     });
     let fixture = Fixture::start([task.retries(5)]).await;
-    let ended = fixture.run("fatal", json!({})).await;
-    assert_eq!((ended.status, count.load(Ordering::SeqCst)), (RunStatus::Failed, 1));
-    assert!(ended.error.unwrap().contains("permanent"));
+    let outcome = fixture.run("fatal", json!({})).await;
+    assert_eq!((outcome.status, count.load(Ordering::SeqCst)), (RunStatus::Failed, 1));
+    assert!(outcome.error.unwrap().contains("permanent"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,9 +104,9 @@ async fn output_after_cancellation_is_ignored() {
         async move { outcome(&run).await }
     });
     run.cancel().await.unwrap();
-    let ended = within("the wait returns", waiting).await.unwrap();
-    assert_eq!((ended.status, &ended.output), (RunStatus::Cancelled, &None));
-    assert!(matches!(ended.output::<Value>(), Err(RunError::Cancelled { run: id, .. }) if id == run.id()));
+    let first_outcome = within("the wait returns", waiting).await.unwrap();
+    assert_eq!((first_outcome.status, &first_outcome.output), (RunStatus::Cancelled, &None));
+    assert!(matches!(first_outcome.output::<Value>(), Err(RunError::Cancelled { run: id, .. }) if id == run.id()));
     assert_eq!(within("the body is cancelled", reasons.recv()).await, Some(CancelReason::Requested));
     // A later query returns the same status.
     assert_eq!(outcome(&fixture.client.run_ref::<Value>(run.id())).await.status, RunStatus::Cancelled);
@@ -157,7 +157,7 @@ async fn timed_out_attempt_is_cancelled() {
         }
     });
     let fixture = Fixture::start([slow.execution_timeout(Duration::from_secs(1))]).await;
-    let ended = fixture.run("slow", json!({})).await;
-    assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
+    let outcome = fixture.run("slow", json!({})).await;
+    assert_eq!(outcome.status, RunStatus::Failed, "{outcome:?}");
     within("the body is cancelled", reasons.recv()).await.unwrap();
 }

@@ -6,14 +6,14 @@ use std::{
 };
 
 use hatchet_quickstart::hatchet::{
-    task::{Context, ErasedWorkflow, Stub},
+    task::{Context, Stub},
     wire::proto::v1,
-    worker::{RunningWorker, Worker, WorkerOptions},
+    worker::{Worker, WorkerOptions},
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{options, within};
+use super::{listening_worker, options, within};
 use crate::fake::{Fake, Finished};
 use hatchet_quickstart::hatchet::client::Client;
 
@@ -21,13 +21,6 @@ type Json = serde_json::Map<String, Value>;
 
 /// Exceeded by every body; the worker's margin is added to it.
 const TIMEOUT: Duration = Duration::from_millis(1);
-
-async fn worker(fake: &Fake, tasks: impl IntoIterator<Item = impl Into<ErasedWorkflow>>) -> RunningWorker {
-    let worker =
-        Worker::new(&Client::new(fake.config()).unwrap()).options(options()).register_all(tasks).start().unwrap();
-    fake.until_listening().await;
-    worker
-}
 
 #[track_caller]
 fn expect_timed_out(finished: &Finished) {
@@ -48,13 +41,15 @@ async fn timeout_is_reported_while_the_body_still_runs() {
         Ok(json!({ "too": "late" }))
     });
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    let (opened, (ends, mut ended)) = (gate.clone(), mpsc::unbounded_channel());
+    let (opened, (finish, mut finished)) = (gate.clone(), mpsc::unbounded_channel());
     let ignoring = Stub::new("ignoring").blocking_task(move |_: Json, _| {
         drop(opened.1.wait_while(opened.0.lock().unwrap(), |open| !*open).unwrap());
-        ends.send(()).unwrap();
+        finish.send(()).unwrap();
         Ok(json!({ "too": "late" }))
     });
-    let worker = worker(&fake, [asleep, cooperative, ignoring].map(|task| task.execution_timeout(TIMEOUT))).await;
+    let worker =
+        listening_worker(&fake, options(), [asleep, cooperative, ignoring].map(|task| task.execution_timeout(TIMEOUT)))
+            .await;
     let mut runs = Vec::new();
     for name in ["asleep", "cooperative", "ignoring"] {
         runs.push(fake.assign(name, "{}").await);
@@ -66,7 +61,7 @@ async fn timeout_is_reported_while_the_body_still_runs() {
     assert_eq!(worker.stats().cancellations_ignored, 1, "the ignored cancellation is counted");
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
-    within("the ignoring body ends", ended.recv()).await.unwrap();
+    within("the ignoring body finishes", finished.recv()).await.unwrap();
     within("the worker stops", worker.stop()).await.unwrap();
     for run in runs {
         assert_eq!(fake.script(|script| script.finished(run).len()), 1, "the late output is not reported");
@@ -83,13 +78,8 @@ async fn attempt_without_a_slot_ends_at_its_execution_timeout() {
         drop(opened.1.wait_while(opened.0.lock().unwrap(), |open| !*open).unwrap());
         Ok(json!({}))
     });
-    let one = WorkerOptions { slots: 1, ..options() };
-    let worker = Worker::new(&Client::new(fake.config()).unwrap())
-        .options(one)
-        .register(ignoring.execution_timeout(TIMEOUT))
-        .start()
-        .unwrap();
-    fake.until_listening().await;
+    let one_slot = WorkerOptions { slots: 1, ..options() };
+    let worker = listening_worker(&fake, one_slot, [ignoring.execution_timeout(TIMEOUT)]).await;
     fake.assign("ignoring", "{}").await;
     within("the slot is in use", async {
         while worker.stats().slots["default"].used == 0 {
@@ -105,7 +95,7 @@ async fn attempt_without_a_slot_ends_at_its_execution_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn timeout_is_not_reported_for_an_ended_run() {
+async fn timeout_is_not_reported_for_a_finished_run() {
     let fake = Fake::start().await;
     let (sender, mut reasons) = mpsc::unbounded_channel();
     let task = Stub::new("task").task(move |_: Json, ctx: Context| {
@@ -115,7 +105,7 @@ async fn timeout_is_not_reported_for_an_ended_run() {
             Ok(json!({}))
         }
     });
-    let worker = worker(&fake, [task.execution_timeout(TIMEOUT)]).await;
+    let worker = listening_worker(&fake, options(), [task.execution_timeout(TIMEOUT)]).await;
     let run = fake.assign("task", "{}").await;
     // The cancellation itself was lost.
     fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Cancelled, None));
@@ -154,7 +144,7 @@ async fn timeout_is_not_reported_for_a_run_with_large_output() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn maximum_durations_do_not_overflow() {
     let fake = Fake::start().await;
-    let forever = WorkerOptions {
+    let endless_timeout = WorkerOptions {
         grace: Duration::MAX,
         cancel_grace: Duration::MAX,
         wait_for_engine: Duration::MAX,
@@ -163,8 +153,7 @@ async fn maximum_durations_do_not_overflow() {
     let echo = Stub::new("echo")
         .task(|input: Json, _| async { Ok(input) })
         .execution_timeout(Duration::from_secs(2_562_047 * 3600));
-    let worker = Worker::new(&Client::new(fake.config()).unwrap()).options(forever).register(echo).start().unwrap();
-    fake.until_listening().await;
+    let worker = listening_worker(&fake, endless_timeout, [echo]).await;
     let run = fake.assign("echo", "{}").await;
     assert_eq!(fake.finished(run).await, Finished::Completed("{}".to_owned()));
     within("the worker stops", worker.stop()).await.unwrap();

@@ -80,7 +80,9 @@ async fn worker_reconnects_after_a_temporary_token_refusal() {
     fake.script(|script| script.accepted_token = Some("another".to_owned()));
     fake.break_stream(Status::unavailable("its database is unavailable")).await;
     let refused = state.wait_for(|state| match state {
-        WorkerState::Connecting(Some(why)) => why.contains("accepted before") && why.contains("invalid auth token"),
+        WorkerState::Connecting(Some(reason)) => {
+            reason.contains("accepted before") && reason.contains("invalid auth token")
+        }
         _ => false,
     });
     within("the worker shows the refusal as its state", refused).await.unwrap();
@@ -97,10 +99,10 @@ async fn outcome_survives_a_temporary_token_refusal() {
     let worker = worker(fake.config());
     fake.until_listening().await;
     fake.script(|script| {
-        script.end_failures.extend((0..4).map(|_| Status::unauthenticated("invalid auth token")));
+        script.outcome_failures.extend((0..4).map(|_| Status::unauthenticated("invalid auth token")));
     });
     run_a_task(&fake).await;
-    assert_eq!(fake.script(|script| script.refused_ends), 4);
+    assert_eq!(fake.script(|script| script.refused_outcomes), 4);
     let drained = within("the worker stops", worker.stop()).await.unwrap();
     assert!(drained.still_running.is_empty());
 }
@@ -142,7 +144,7 @@ async fn moved_engine_with_a_new_token_is_followed() {
     first.break_stream(Status::unavailable("stops")).await;
     second.until_listening().await;
     run_a_task(&second).await;
-    // The first call is refused, and the next one uses the new address.
+    // The first call is refused, and the next call uses the new address.
     within("the client uses the new address", async { while client.engine_version().await.is_err() {} }).await;
     assert_eq!(client.config().host_port, second.address.to_string());
     assert_eq!(client.config().token.expose(), second.token());

@@ -4,9 +4,8 @@ use hatchet_quickstart::hatchet::{
     client::{Client, ClientConfig, ClientError, ErrorKind, TRIGGER_KEY},
     task::{Priority, Stub},
     wire::{
-        RunId, RunStatus, TriggerId,
+        RunId, RunStatus, TriggerId, encode_detail,
         proto::v1::{BulkTriggerIdempotencyCollisionError, IdempotencyCollisionError, TriggerWorkflowRequest},
-        write_detail,
     },
 };
 use serde_json::{Value, json};
@@ -94,7 +93,7 @@ async fn trigger_with_unknown_effect_is_not_repeated() {
 /// Creates the error of a call whose idempotency key belongs to another run.
 fn collision_error(name: &str, detail: &impl prost::Message) -> Status {
     let text = "idempotency key collision";
-    Status::with_details(Code::AlreadyExists, text, write_detail(6, text, name, detail).into())
+    Status::with_details(Code::AlreadyExists, text, encode_detail(6, text, name, detail).into())
 }
 
 #[tokio::test]
@@ -153,8 +152,8 @@ async fn run_can_be_awaited_concurrently() {
     let fixture = Fixture::start([Stub::new("echo").task(|input: Json, _| async { Ok(input) })]).await;
     let run = fixture.trigger("echo", json!({ "n": 1 })).await;
     let all = futures_util::future::join_all((0..50).map(|_| run.outcome()));
-    for ended in within("all waits end", all).await {
-        assert_eq!(ended.unwrap().status, RunStatus::Completed);
+    for outcome in within("all waits end", all).await {
+        assert_eq!(outcome.unwrap().status, RunStatus::Completed);
     }
 }
 

@@ -140,7 +140,7 @@ async fn broken_subscription_is_reopened_for_every_open_run() {
     for run in runs {
         subscribed(&fake, 1, run).await;
     }
-    // The first run ends before the break, so it is not requested again.
+    // The first run finishes before the break, so it is not requested again.
     let [first, rest @ ..] = waits;
     send(&fake, Ok(end_event(&runs[0].to_string(), Some("{}"), None))).await;
     result(first).await;
@@ -294,7 +294,7 @@ async fn run_missing_after_it_was_found_is_lost() {
 }
 
 #[tokio::test]
-async fn run_that_is_only_listed_is_awaited_until_it_is_found() {
+async fn listed_run_is_awaited_until_found() {
     let fake = Fake::start().await;
     let listed = || async { Json(json!({ "run": { "status": "QUEUED", "input": {"n": 1} }, "tasks": [] })) };
     let app = Router::new().route("/api/v1/stable/workflow-runs/{run}", get(listed));

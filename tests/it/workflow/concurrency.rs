@@ -14,7 +14,7 @@ use hatchet_quickstart::{
     prelude::*,
 };
 
-use super::fixture::{Keyed, N, Rig, keyed};
+use super::fixture::{Fixture, Keyed, N, keyed};
 use crate::support::{Target, within_timeout};
 
 /// The number of concurrent bodies by key: now, and at most.
@@ -55,12 +55,12 @@ async fn round_robin_limits_each_key() {
     let target = Target::start().await;
     let (stub, gauge) = (Stub::<Keyed, N>::from_name(target.name("robin")), Gauge::default());
     let task = sleeping(&stub, &gauge).concurrency(Concurrency::per("input.key").max_runs(2));
-    let rig = Rig::start(target, vec![task.into()]).await;
+    let fixture = Fixture::start(target, vec![task.into()]).await;
     let inputs = ["a", "a", "a", "a", "b", "b", "b"].map(keyed);
-    let outputs = within_timeout("the runs end", async { rig.client.run_many(&stub, inputs).await }).await;
+    let outputs = within_timeout("the runs finish", async { fixture.client.run_many(&stub, inputs).await }).await;
     assert!(outputs.iter().all(Result::is_ok), "{outputs:?}");
     assert!(gauge.most("a") <= 2 && gauge.most("b") <= 2);
-    rig.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -68,13 +68,14 @@ async fn cancel_newest_cancels_runs_over_the_limit() {
     let target = Target::start().await;
     let (stub, gauge) = (Stub::<Keyed, N>::from_name(target.name("newest")), Gauge::default());
     let task = sleeping(&stub, &gauge).concurrency(Concurrency::total(1).on_limit(Limit::CancelNewest));
-    let rig = Rig::start(target, vec![task.into()]).await;
-    let outputs = within_timeout("the runs end", async { rig.client.run_many(&stub, ["a"; 4].map(keyed)).await }).await;
+    let fixture = Fixture::start(target, vec![task.into()]).await;
+    let outputs =
+        within_timeout("the runs finish", async { fixture.client.run_many(&stub, ["a"; 4].map(keyed)).await }).await;
     let completed = outputs.iter().filter(|output| output.is_ok()).count();
     let cancelled = outputs.iter().filter(|output| matches!(output, Err(RunError::Cancelled { .. }))).count();
     assert!(completed >= 1 && completed + cancelled == 4 && cancelled >= 1, "{outputs:?}");
     assert_eq!(gauge.most("a"), 1);
-    rig.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -90,16 +91,16 @@ async fn cancel_in_progress_replaces_the_running_run() {
             Ok(N { n: 1 })
         })
         .concurrency(Concurrency::per("input.key").on_limit(Limit::CancelInProgress));
-    let rig = Rig::start(target, vec![task.into()]).await;
-    let first = rig.client.run_no_wait(&stub, &keyed("a")).await.unwrap();
+    let fixture = Fixture::start(target, vec![task.into()]).await;
+    let first = fixture.client.run_no_wait(&stub, &keyed("a")).await.unwrap();
     while first.status().await.unwrap() != RunStatus::Running {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let second = rig.client.run_no_wait(&stub, &keyed("a")).await.unwrap();
-    let first = within_timeout("the first run ends", first.outcome()).await.unwrap();
+    let second = fixture.client.run_no_wait(&stub, &keyed("a")).await.unwrap();
+    let first = within_timeout("the first run finishes", first.outcome()).await.unwrap();
     assert_eq!(first.status, RunStatus::Cancelled, "{first:?}");
-    within_timeout("the second run ends", second.result()).await.unwrap();
-    rig.stop().await;
+    within_timeout("the second run finishes", second.result()).await.unwrap();
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -116,9 +117,10 @@ async fn workflow_limit_applies_to_whole_runs() {
         let counted = gauge.clone();
         flow.parents(&first).task("second", move |input, _, _| body(input, counted.clone()))
     });
-    let rig = Rig::start(target, vec![flow.concurrency(Concurrency::per("input.key")).into()]).await;
-    let outputs = within_timeout("the runs end", async { rig.client.run_many(&stub, ["a"; 3].map(keyed)).await }).await;
+    let fixture = Fixture::start(target, vec![flow.concurrency(Concurrency::per("input.key")).into()]).await;
+    let outputs =
+        within_timeout("the runs finish", async { fixture.client.run_many(&stub, ["a"; 3].map(keyed)).await }).await;
     assert!(outputs.iter().all(Result::is_ok), "{outputs:?}");
     assert_eq!(gauge.most("a"), 1);
-    rig.stop().await;
+    fixture.stop().await;
 }

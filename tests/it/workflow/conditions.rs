@@ -11,7 +11,7 @@ use hatchet_quickstart::{
 };
 use serde_json::{Value, json};
 
-use super::fixture::{N, Rig, registration_error};
+use super::fixture::{Fixture, N, registration_error};
 use crate::support::{Target, eventually, within_timeout};
 
 async fn push(target: &Target, key: &str, payload: Value) {
@@ -38,14 +38,14 @@ async fn skipped_branch_is_none_and_skips_its_children() {
             },
         )
     });
-    let rig = Rig::start(target, vec![flow.into()]).await;
+    let fixture = Fixture::start(target, vec![flow.into()]).await;
     for (n, expected) in [(1, 1), (100, 303)] {
-        let run = rig.client.run_no_wait(&stub, &N { n }).await.unwrap();
-        assert_eq!(within_timeout("the run ends", run.result()).await.unwrap(), N { n: expected });
+        let run = fixture.client.run_no_wait(&stub, &N { n }).await.unwrap();
+        assert_eq!(within_timeout("the run finishes", run.result()).await.unwrap(), N { n: expected });
         let outcome = run.outcome().await.unwrap();
         assert_eq!(outcome.output_of::<Option<N>>("wrapped").unwrap().is_some(), n == 100);
     }
-    rig.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -58,11 +58,11 @@ async fn task_waits_for_a_time_after_its_parents() {
             .task("after", |_, first, _| async move { Ok(first) })
             .wait_for(sleep(Duration::from_secs(2)).or(event("never")))
     });
-    let rig = Rig::start(target, vec![flow.into()]).await;
-    let begun = Instant::now();
-    within_timeout("the run ends", async { rig.client.run(&stub, &N { n: 1 }).await }).await.unwrap();
-    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
-    rig.stop().await;
+    let fixture = Fixture::start(target, vec![flow.into()]).await;
+    let started = Instant::now();
+    within_timeout("the run finishes", async { fixture.client.run(&stub, &N { n: 1 }).await }).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -75,18 +75,18 @@ async fn run_whose_first_tasks_all_wait_is_awaited() {
         let first = flow.task("first", |input, _| async move { Ok(input) }).wait_for(sleep(pause));
         flow.parents(&first).task("second", |_, first, _| async move { Ok(first) })
     });
-    let rig = Rig::start(target, vec![flow.into()]).await;
-    let run = rig.client.run_no_wait(&stub, &N { n: 1 }).await.unwrap();
-    let given = rig.target.client().run_ref::<serde_json::Value>(run.id());
+    let fixture = Fixture::start(target, vec![flow.into()]).await;
+    let run = fixture.client.run_no_wait(&stub, &N { n: 1 }).await.unwrap();
+    let given = fixture.target.client().run_ref::<serde_json::Value>(run.id());
     let (status, result, outcome) = tokio::join!(
         within_timeout("the run is listed", run.status()),
-        within_timeout("the run ends", run.result()),
-        within_timeout("the run ends", given.outcome()),
+        within_timeout("the run finishes", run.result()),
+        within_timeout("the run finishes", given.outcome()),
     );
     assert_eq!(status.unwrap(), RunStatus::Queued);
     assert_eq!(result.unwrap(), N { n: 1 });
     assert_eq!(outcome.unwrap().status, RunStatus::Completed);
-    rig.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -100,17 +100,17 @@ async fn task_waits_for_all_groups_and_a_matching_event() {
             .wait_for(event(target.name("paid")).filter("input.amount > 10"))
             .wait_for(event(target.name("packed")).or(event(target.name("skipped-packing"))))
     });
-    let rig = Rig::start(target, vec![flow.into()]).await;
-    let run = rig.client.run_no_wait(&stub, &N { n: 1 }).await.unwrap();
+    let fixture = Fixture::start(target, vec![flow.into()]).await;
+    let run = fixture.client.run_no_wait(&stub, &N { n: 1 }).await.unwrap();
     // A real engine needs some time until the conditions of a new run are in effect.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    push(&rig.target, "paid", json!({"amount": 1})).await;
-    push(&rig.target, "skipped-packing", json!({})).await;
+    push(&fixture.target, "paid", json!({"amount": 1})).await;
+    push(&fixture.target, "skipped-packing", json!({})).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(!run.details().await.unwrap().done);
-    push(&rig.target, "paid", json!({"amount": 11})).await;
-    within_timeout("the run ends", run.result()).await.unwrap();
-    rig.stop().await;
+    push(&fixture.target, "paid", json!({"amount": 11})).await;
+    within_timeout("the run finishes", run.result()).await.unwrap();
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -126,20 +126,20 @@ async fn event_skips_and_output_cancels() {
             .cancel_if(parent_output(&first, "output.n < 0"))
             .optional()
     });
-    let rig = Rig::start(target, vec![flow.into()]).await;
-    let run = rig.client.run_no_wait(&stub, &N { n: 1 }).await.unwrap();
+    let fixture = Fixture::start(target, vec![flow.into()]).await;
+    let run = fixture.client.run_no_wait(&stub, &N { n: 1 }).await.unwrap();
     let skipped = eventually("the event skips the task", async || {
-        push(&rig.target, "skip", json!({})).await;
+        push(&fixture.target, "skip", json!({})).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         run.details().await.unwrap().done.then_some(())
     });
     skipped.await;
     assert_eq!(run.result().await.unwrap(), None);
 
-    let run = rig.client.run_no_wait(&stub, &N { n: -1 }).await.unwrap();
-    let outcome = within_timeout("the run ends", run.outcome()).await.unwrap();
+    let run = fixture.client.run_no_wait(&stub, &N { n: -1 }).await.unwrap();
+    let outcome = within_timeout("the run finishes", run.outcome()).await.unwrap();
     assert_eq!(outcome.status, RunStatus::Cancelled, "{outcome:?}");
-    rig.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]

@@ -33,13 +33,13 @@ pub fn keyed(key: &str) -> Keyed {
 pub type Json = serde_json::Map<String, Value>;
 
 /// The engine under test with a client and a listening worker.
-pub struct Rig {
+pub struct Fixture {
     pub target: Target,
     pub client: Client,
     pub worker: RunningWorker,
 }
 
-impl Rig {
+impl Fixture {
     /// Starts a worker for the workflows that `declare` creates.
     pub async fn start(target: Target, workflows: Vec<ErasedWorkflow>) -> Self {
         let client = target.client();

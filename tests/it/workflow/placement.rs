@@ -40,7 +40,8 @@ async fn required_label_selects_the_worker_and_follows_changes() {
     let stub = Stub::<N, N>::from_name(target.name("labels"));
     let small = numbered(&target, &stub, 1, &[("memory", 4)]).await;
     let large = numbered(&target, &stub, 2, &[("memory", 32)]).await;
-    let run = async || within_timeout("the run ends", async { client.run(&stub, &N { n: 0 }).await }).await.unwrap().n;
+    let run =
+        async || within_timeout("the run finishes", async { client.run(&stub, &N { n: 0 }).await }).await.unwrap().n;
     for _ in 0..3 {
         assert_eq!(run().await, 2);
     }
@@ -78,7 +79,7 @@ async fn sticky_run_stays_on_one_worker() {
     };
     let (one, two) = (start(1).await, start(2).await);
     for _ in 0..6 {
-        let output = within_timeout("the run ends", async { client.run(&stub, &N { n: 0 }).await }).await.unwrap();
+        let output = within_timeout("the run finishes", async { client.run(&stub, &N { n: 0 }).await }).await.unwrap();
         assert!(matches!(output.n, 111 | 222), "{output:?}");
     }
     one.stop().await.unwrap();
@@ -105,9 +106,10 @@ async fn heavy_task_takes_several_slots() {
         .slots(2);
     let options = WorkerOptions { slots: 5, ..WorkerOptions::default() };
     let worker = worker(&target, options, vec![task.into()]).await;
-    let outputs =
-        within_timeout("the runs end", async { client.run_many(&stub, [N { n: 0 }; 1].iter().cycle().take(5)).await })
-            .await;
+    let outputs = within_timeout("the runs finish", async {
+        client.run_many(&stub, [N { n: 0 }; 1].iter().cycle().take(5)).await
+    })
+    .await;
     assert!(outputs.iter().all(Result::is_ok), "{outputs:?}");
     assert_eq!(seen.load(Ordering::SeqCst), 2);
     worker.stop().await.unwrap();

@@ -7,7 +7,7 @@ use hatchet_quickstart::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::fixture::{N, Rig};
+use super::fixture::{Fixture, N};
 use crate::support::{Target, eventually, within_timeout};
 
 async fn push(target: &Target, key: &str, n: i64, scope: Option<&str>) {
@@ -29,14 +29,14 @@ async fn event_with_wildcard_and_filter_starts_runs() {
         })
         .on_event(target.name("order:*"))
         .default_filter(filter);
-    let rig = Rig::start(target, vec![task.into()]).await;
-    push(&rig.target, "order:created", 5, Some("eu")).await;
-    push(&rig.target, "order:paid", 11, Some("eu")).await;
+    let fixture = Fixture::start(target, vec![task.into()]).await;
+    push(&fixture.target, "order:created", 5, Some("eu")).await;
+    push(&fixture.target, "order:paid", 11, Some("eu")).await;
     assert_eq!(within_timeout("a run starts", inputs.recv()).await, Some(11));
-    push(&rig.target, "other", 13, Some("eu")).await;
-    push(&rig.target, "order:sent", 12, Some("eu")).await;
+    push(&fixture.target, "other", 13, Some("eu")).await;
+    push(&fixture.target, "order:sent", 12, Some("eu")).await;
     assert_eq!(within_timeout("a run starts", inputs.recv()).await, Some(12));
-    rig.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
@@ -49,13 +49,13 @@ async fn cron_is_declared_with_its_input() {
         .version("v7")
         .on_cron("0 0 29 2 *")
         .cron_input(&N { n: 7 });
-    let rig = Rig::start(target, vec![task.into()]).await;
-    let path = format!("/api/v1/tenants/{}/workflows/crons?limit=1000", rig.target.tenant);
+    let fixture = Fixture::start(target, vec![task.into()]).await;
+    let path = format!("/api/v1/tenants/{}/workflows/crons?limit=1000", fixture.target.tenant);
     let cron = eventually("the cron is listed", async || {
-        let (_, list) = rig.target.rest.get(&path).await;
+        let (_, list) = fixture.target.rest.get(&path).await;
         list["rows"].as_array()?.iter().find(|row| row["workflowName"] == json!(name)).cloned()
     });
     let cron = cron.await;
     assert_eq!((&cron["cron"], &cron["input"]), (&json!("0 0 29 2 *"), &json!({"n": 7})), "{cron}");
-    rig.stop().await;
+    fixture.stop().await;
 }

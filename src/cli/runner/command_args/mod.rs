@@ -23,6 +23,10 @@ const WORKFLOWS_EXAMPLES: &str = "Examples:
   runner workflows list -e               list the workflows of the engine
   runner workflows get sync-sleep-task   show the fields of its input";
 
+const OPEN_EXAMPLES: &str = "Examples:
+  runner open -e                         open the dashboard of the embedded engine
+  runner open -e --print-only            print its link, which is signed in";
+
 /// Commands about the runs and the other resources of an engine.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum EngineCommand {
@@ -44,6 +48,17 @@ pub(super) enum EngineCommand {
     /// List, create and delete scheduled runs
     #[command(subcommand, after_help = triggers::SCHEDULED_EXAMPLES)]
     Scheduled(ScheduledCommand),
+    /// Open the dashboard of the engine in a browser, and print its link
+    ///
+    /// The link of an embedded engine contains the engine's token: keep it secret.
+    #[command(after_help = exit::help(OPEN_EXAMPLES), after_long_help = long_help(OPEN_EXAMPLES))]
+    Open {
+        /// Open no browser
+        #[arg(short, long)]
+        print_only: bool,
+        #[command(flatten)]
+        engine: EngineArgs,
+    },
 }
 
 /// Subcommands of `workers`.
@@ -70,7 +85,7 @@ pub(super) enum WorkflowsCommand {
         #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         search: String,
         /// Maximum number of workflows
-        #[arg(short = 'n', long, value_name = "N", default_value = "50")]
+        #[arg(short = 'n', long, value_name = "N", default_value = "50", allow_negative_numbers = true, value_parser = parse::count)]
         limit: usize,
         #[command(flatten)]
         engine: EngineArgs,
@@ -96,6 +111,7 @@ impl EngineCommand {
             Self::Events(command) => command.engine(),
             Self::Cron(command) => command.engine(),
             Self::Scheduled(command) => command.engine(),
+            Self::Open { engine, .. } => engine,
         };
         Setup::new(tasks, engine.output, engine.quiet, engine.timeout, &engine.connection)
     }

@@ -1,9 +1,9 @@
 //! Parsers of single arguments. Each error is the rule that the text violates.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::{
-    cli::{output::parse_rfc3339, settings::parse_seconds},
+    cli::output::parse_rfc3339,
     hatchet::{task::Priority, wire::RunStatus},
 };
 
@@ -26,13 +26,9 @@ pub(super) fn priority(text: &str) -> Result<Priority, &'static str> {
     text.parse().ok().and_then(Priority::from_number).ok_or("set it to a number from 1 to 3")
 }
 
-/// Parses an age: a duration, or a number of days such as `7d`.
-pub(super) fn age(text: &str) -> Result<Duration, &'static str> {
-    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
-    match days {
-        Some(days) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
-        None => parse_seconds(text).map_err(|_| "set it to a duration such as 30m, 12h or 7d"),
-    }
+/// Parses a number of rows.
+pub(super) fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "set it to a whole number, such as 50")
 }
 
 /// Parses an RFC 3339 time.
@@ -51,8 +47,7 @@ mod tests {
         assert_eq!(status("Failed"), Ok(RunStatus::Failed));
         assert!(status("done").unwrap_err().contains("completed"));
         assert_eq!((priority("3"), priority("4").is_err()), (Ok(Priority::High), true));
-        assert_eq!((age("7d"), age("90")), (Ok(Duration::from_secs(604_800)), Ok(Duration::from_secs(90))));
-        assert!(age("d").is_err() && age("1w").is_err());
+        assert_eq!((count("0"), count("-1").is_err(), count("many").is_err()), (Ok(0), true, true));
         let nine = time("2030-01-31T09:00:00Z").unwrap();
         assert_eq!(time("2030-01-31T10:00:00+01:00"), Ok(nine));
         assert!(time("tomorrow").is_err());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{engine_args::EngineArgs, parse};
 use crate::{
-    cli::{connection::long_help, exit},
+    cli::{connection::long_help, exit, settings::parse_seconds},
     hatchet::wire::{EventId, RunId, RunStatus},
 };
 
@@ -15,7 +15,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   runner runs watch 01234567-89ab-cdef-0123-456789abcdef --stream
   runner runs cancel -e -m team=a                     cancel all open runs of team a
   runner runs replay -e --status failed --since 1h    run the failed runs of the last hour again
-  runner runs logs 01234567-89ab-cdef-0123-456789abcdef --tail 20
+  runner runs logs 01234567-89ab-cdef-0123-456789abcdef --tail 20 --follow
   runner runs events 01234567-89ab-cdef-0123-456789abcdef";
 
 /// Heading of the flags that select runs.
@@ -36,7 +36,7 @@ pub(in crate::cli::runner) enum RunsCommand {
         #[arg(long, value_name = "ID", help_heading = SELECTION)]
         event: Option<EventId>,
         /// Maximum number of runs
-        #[arg(short = 'n', long, value_name = "N", default_value = "20")]
+        #[arg(short = 'n', long, value_name = "N", default_value = "20", allow_negative_numbers = true, value_parser = parse::count)]
         limit: usize,
         #[command(flatten)]
         engine: EngineArgs,
@@ -77,7 +77,7 @@ pub(in crate::cli::runner) enum RunsCommand {
     /// Run finished runs again, under their ids
     #[command(after_help = exit::help(EXAMPLES), after_long_help = long_help(EXAMPLES))]
     Replay(ReplayRuns),
-    /// Show the log lines of a run; `runner runs watch --stream` shows those of an open run live
+    /// Show the log lines of a run; with --follow also those to come, and the exit code is that of the run
     #[command(after_help = exit::help(EXAMPLES), after_long_help = long_help(EXAMPLES))]
     Logs(Logs),
     /// Show the history of a run: queued, assigned, started, retried, finished
@@ -104,7 +104,7 @@ pub(in crate::cli::runner) struct RunFilterArgs {
     #[arg(short, long, value_name = "K=V", value_parser = parse::pair, help_heading = SELECTION)]
     pub(in crate::cli::runner) metadata: Vec<(String, String)>,
     /// Only runs that were triggered within this time, such as 30m, 12h or 7d
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse::age, help_heading = SELECTION)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_seconds, help_heading = SELECTION)]
     pub(in crate::cli::runner) since: Duration,
 }
 
@@ -128,8 +128,11 @@ pub(in crate::cli::runner) struct Logs {
     #[arg(value_name = "ID")]
     pub(in crate::cli::runner) run: RunId,
     /// Only the last N lines
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse::count)]
     pub(in crate::cli::runner) tail: Option<usize>,
+    /// Show new lines until the run has finished
+    #[arg(short, long)]
+    pub(in crate::cli::runner) follow: bool,
     #[command(flatten)]
     engine: EngineArgs,
 }

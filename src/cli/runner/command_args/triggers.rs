@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{engine_args::EngineArgs, parse};
 use crate::{
-    cli::{connection::long_help, exit},
+    cli::{connection::long_help, exit, settings::parse_seconds},
     hatchet::{
         task::Priority,
         wire::{CronId, ScheduleId},
@@ -42,7 +42,7 @@ pub(in crate::cli::runner) struct InputArgs {
     #[arg(short, long, value_name = "K=V", value_parser = parse::pair)]
     pub(in crate::cli::runner) metadata: Vec<(String, String)>,
     /// Priority of the runs from 1 to 3 [default: the task's]
-    #[arg(long, value_name = "N", value_parser = parse::priority)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse::priority)]
     pub(in crate::cli::runner) priority: Option<Priority>,
 }
 
@@ -168,7 +168,7 @@ pub(in crate::cli::runner) struct CreateSchedule {
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub(in crate::cli::runner) at: Option<SystemTime>,
     /// Delay until the start, such as 30s, 1h30m or 7d
-    #[arg(long = "in", value_name = "DURATION", value_parser = parse::age)]
+    #[arg(long = "in", value_name = "DURATION", value_parser = parse_seconds)]
     pub(in crate::cli::runner) delay: Option<Duration>,
     #[command(flatten)]
     pub(in crate::cli::runner) input: InputArgs,

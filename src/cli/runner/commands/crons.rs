@@ -38,10 +38,8 @@ pub(super) async fn execute(command: CronCommand, context: &Context<'_>) -> Resu
 async fn list(context: &Context<'_>, workflow: Option<String>) -> Result<(), Exit> {
     let rest = context.rest("listing crons")?;
     let mut filter = CronFilter::default();
-    if let Some(name) = workflow
-        && let Some(id) = registered::find(context, &name).await?.id()
-    {
-        filter = filter.workflow(id);
+    if let Some(name) = workflow {
+        filter = filter.workflow(registered::find_id(context, &name).await?);
     }
     let crons = context.require("and the crons were not listed", rest.crons(&filter)).await?;
     if context.format == OutputFormat::Json {
@@ -62,7 +60,8 @@ async fn list(context: &Context<'_>, workflow: Option<String>) -> Result<(), Exi
     }
     table.print()?;
     if crons.is_empty() {
-        context.message("no cron exists; create one with `runner cron create`");
+        let create = context.reattach.commands.render(&["runner", "cron", "create"]);
+        context.message(&format!("no cron exists; create one with `{create}`"));
     }
     Ok(())
 }
@@ -84,7 +83,7 @@ fn print_json(cron: &Cron) -> Result<(), Exit> {
 async fn create(context: &Context<'_>, args: CreateCron) -> Result<(), Exit> {
     let input = validated_input(context, &args.task_name, &args.input).await?;
     // The error of an unknown task is the same on all engines.
-    registered::find(context, &args.task_name).await?;
+    registered::find_id(context, &args.task_name).await?;
     let stub = Stub::<_, Value>::from_name(&args.task_name);
     let mut call = context.client.cron(&stub, &args.name, &args.expression, &input);
     for (key, value) in args.input.metadata {

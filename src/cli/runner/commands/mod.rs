@@ -6,12 +6,14 @@
 //! | `runs` | `runs …` |
 //! | `workers`, `workflows` | `workers list`, `workflows list`, `workflows get` |
 //! | `events`, `crons`, `schedules` | `events push`, `cron …`, `scheduled …` |
+//! | `open` | `open` |
 //! | `registered` | the workflows of the engine, found by name |
 //! | `schema` | validation of inputs by JSON Schema |
 
 mod by_name;
 mod crons;
 mod events;
+mod open;
 mod registered;
 mod runs;
 mod schedules;
@@ -20,7 +22,7 @@ mod template;
 mod workers;
 mod workflows;
 
-pub(super) use self::by_name::trigger_by_name;
+pub(super) use self::{by_name::trigger_by_name, registered::ids_in_namespace};
 use super::{
     command_args::{EngineCommand, EventsCommand, WorkersCommand, WorkflowsCommand},
     context::Context,
@@ -39,5 +41,6 @@ pub(super) async fn execute(command: EngineCommand, context: &Context<'_>) -> Re
         EngineCommand::Events(EventsCommand::Push(event)) => events::push(context, event).await,
         EngineCommand::Cron(command) => crons::execute(command, context).await,
         EngineCommand::Scheduled(command) => schedules::execute(command, context).await,
+        EngineCommand::Open { print_only, .. } => open::open(context, print_only).await,
     }
 }

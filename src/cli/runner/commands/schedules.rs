@@ -33,10 +33,8 @@ pub(super) async fn execute(command: ScheduledCommand, context: &Context<'_>) ->
 async fn list(context: &Context<'_>, workflow: Option<String>) -> Result<(), Exit> {
     let rest = context.rest("listing scheduled runs")?;
     let mut filter = ScheduleFilter::default();
-    if let Some(name) = workflow
-        && let Some(id) = registered::find(context, &name).await?.id()
-    {
-        filter = filter.workflow(id);
+    if let Some(name) = workflow {
+        filter = filter.workflow(registered::find_id(context, &name).await?);
     }
     let schedules = context.require("and the scheduled runs were not listed", rest.schedules(&filter)).await?;
     if context.format == OutputFormat::Json {
@@ -54,7 +52,8 @@ async fn list(context: &Context<'_>, workflow: Option<String>) -> Result<(), Exi
     }
     table.print()?;
     if schedules.is_empty() {
-        context.message("no run is scheduled; schedule one with `runner scheduled create`");
+        let create = context.reattach.commands.render(&["runner", "scheduled", "create"]);
+        context.message(&format!("no run is scheduled; schedule one with `{create}`"));
     }
     Ok(())
 }
@@ -75,7 +74,7 @@ fn print_json(schedule: &ScheduledRun) -> Result<(), Exit> {
 async fn create(context: &Context<'_>, args: CreateSchedule) -> Result<(), Exit> {
     let input = validated_input(context, &args.task_name, &args.input).await?;
     // The error of an unknown task is the same on all engines.
-    registered::find(context, &args.task_name).await?;
+    registered::find_id(context, &args.task_name).await?;
     let stub = Stub::<_, Value>::from_name(&args.task_name);
     let schedule = context.client.schedule(&stub, &input);
     let mut call = match (args.at, args.delay) {

@@ -46,14 +46,9 @@ pub(super) async fn list(context: &Context<'_>, search: &str, limit: usize) -> R
 
 /// Shows a workflow with the fields of its input.
 pub(super) async fn get(context: &Context<'_>, name: &str) -> Result<(), Exit> {
-    let workflow = registered::find(context, name).await?;
-    let input = match workflow.id() {
-        Some(id) => {
-            let call = context.rest("reading a workflow")?.input_schema(id);
-            context.require("and the workflow was not read", call).await?
-        }
-        None => None,
-    };
+    let (id, workflow) = registered::find(context, name).await?;
+    let call = context.rest("reading a workflow")?.input_schema(id);
+    let input = context.require("and the workflow was not read", call).await?;
     if context.format == OutputFormat::Json {
         let mut shown = json(&workflow);
         shown["input_schema"] = input.unwrap_or_default();
@@ -68,7 +63,10 @@ pub(super) async fn get(context: &Context<'_>, name: &str) -> Result<(), Exit> {
     print_line(format!("  created  {}", relative_time(workflow.metadata.created_at.as_deref())))?;
     let fields = input.as_ref().map(schema::fields).unwrap_or_default();
     if fields.is_empty() {
-        return print_line("  input    any JSON object");
+        return print_line(match &input {
+            Some(schema) if schema::combines_others(schema) => "  input    see its JSON Schema with --output json",
+            Some(_) | None => "  input    any JSON object",
+        });
     }
     print_line("  input")?;
     let mut table = Table::new(["    FIELD", "TYPE", "REQUIRED"]);

@@ -259,6 +259,15 @@ impl RunDisplay {
         }
     }
 
+    /// Shows the status and the error on stderr.
+    pub(super) fn show_end(&mut self, outcome: &RunOutcome) -> Result<(), Exit> {
+        self.show_status(outcome.status)?;
+        if let Some(error) = &outcome.error {
+            print_message(error);
+        }
+        Ok(())
+    }
+
     /// The output in the task's output type. If it does not fit the type, shows a note and returns it unchanged.
     fn typed(&self, json: &str) -> Value {
         let unchanged = || serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));

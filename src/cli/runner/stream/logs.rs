@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::hatchet::{
-    client::{ClientError, RestClient, StoredLogLine},
+    client::{ClientError, ErrorKind, RestClient, RunDetails, RunRef, StoredLogLine},
     wire::RunId,
 };
 
@@ -20,69 +20,142 @@ use crate::hatchet::{
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Time for which a worker retries to send a line: 10 s.
 const OVERLAP: Duration = Duration::from_secs(10);
-/// Time for which the last poll is retried: 3 s. The REST store of a real engine may not know a new task yet.
+/// Time for which the last poll is retried, and an unknown task is no failure: 3 s. The REST store of a real engine may
+/// not know a new task yet.
 const LAST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Delay between these retries: 250 ms.
 const LAST_INTERVAL: Duration = Duration::from_millis(250);
 
-type Lines = Result<Vec<StoredLogLine>, ClientError>;
+/// A log line of a run.
+pub(in crate::cli::runner) struct RunLogLine {
+    /// The name of the task that logged the line.
+    pub(in crate::cli::runner) task: String,
+    pub(in crate::cli::runner) line: StoredLogLine,
+}
 
-/// Reads the log lines of task runs, each once.
-pub(super) struct LogReader {
+/// The tasks of a run, by name and id.
+type Tasks = Vec<(String, RunId)>;
+
+type Poll = Result<(Tasks, Vec<RunLogLine>), ClientError>;
+
+/// Reads the log lines of a run, each once.
+pub(in crate::cli::runner) struct LogReader {
     rest: RestClient,
-    tasks: Vec<RunId>,
+    run: RunRef,
+    /// The tasks that existed at the latest poll.
+    tasks: Tasks,
     new: NewLines,
     due: Instant,
+    /// Set while the polls fail.
+    failing: Option<Failing>,
     /// The current poll. Stored, so that dropping [`LogReader::next`] does not cancel it.
-    poll: Option<BoxFuture<'static, Lines>>,
+    poll: Option<BoxFuture<'static, Poll>>,
+}
+
+/// A sequence of failed polls.
+struct Failing {
+    since: Instant,
+    /// Whether the caller has its error.
+    is_reported: bool,
 }
 
 impl LogReader {
-    pub(super) fn new(rest: RestClient, tasks: Vec<RunId>) -> Self {
-        Self { rest, tasks, new: NewLines::default(), due: Instant::now() + INTERVAL, poll: None }
+    /// A reader of all lines of a run.
+    pub(in crate::cli::runner) fn new(rest: RestClient, run: RunRef) -> Self {
+        let (tasks, due) = (Tasks::new(), Instant::now() + INTERVAL);
+        Self { rest, run, tasks, new: NewLines::default(), due, failing: None, poll: None }
     }
 
-    /// Waits for new lines. A failed poll is followed by the next one. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Vec<StoredLogLine> {
+    /// A reader of the lines of a run with these details.
+    pub(in crate::cli::runner) fn with_details(rest: RestClient, run: RunRef, details: &RunDetails) -> Self {
+        Self { tasks: tasks_of(details), ..Self::new(rest, run) }
+    }
+
+    /// Whether the lines may be of several tasks.
+    pub(in crate::cli::runner) fn has_several_tasks(&self) -> bool {
+        !is_single_task(&self.tasks, self.run.id())
+    }
+
+    /// Waits for new lines. A failed poll is followed by the next one: of several failures in sequence, one is returned.
+    /// Cancel-safe.
+    pub(in crate::cli::runner) async fn next(&mut self) -> Result<Vec<RunLogLine>, ClientError> {
         loop {
-            let poll = match &mut self.poll {
-                Some(poll) => poll,
-                None => {
-                    sleep_until(self.due).await;
-                    self.poll.insert(Box::pin(read(self.rest.clone(), self.tasks.clone(), self.new.since())))
-                }
-            };
+            if self.poll.is_none() {
+                sleep_until(self.due).await;
+                self.poll = Some(Box::pin(self.read()));
+            }
+            let Some(poll) = &mut self.poll else { continue };
             let lines = poll.await;
             self.poll = None;
             self.due = Instant::now() + INTERVAL;
-            let new = self.new.take(lines.unwrap_or_default());
-            if !new.is_empty() {
-                return new;
+            match self.take(lines) {
+                Ok(new) => {
+                    self.failing = None;
+                    if !new.is_empty() {
+                        return Ok(new);
+                    }
+                }
+                Err(error) if self.is_to_report(&error) => return Err(error),
+                Err(_) => {}
             }
         }
     }
 
-    /// Reads the remaining lines of tasks that have finished. A worker sends all lines of an attempt before its
-    /// outcome.
-    pub(super) async fn last(mut self) -> Lines {
+    /// Records a failed poll. Returns whether the caller gets its error.
+    fn is_to_report(&mut self, error: &ClientError) -> bool {
+        let failing = self.failing.get_or_insert_with(|| Failing { since: Instant::now(), is_reported: false });
+        let may_be_new = error.kind() == ErrorKind::NotFound && failing.since.elapsed() < LAST_TIMEOUT;
+        !may_be_new && !std::mem::replace(&mut failing.is_reported, true)
+    }
+
+    /// Reads the new lines so far. After the end of the run these are all remaining lines, since a worker sends all
+    /// lines of an attempt before its outcome.
+    pub(in crate::cli::runner) async fn read_new(&mut self) -> Result<Vec<RunLogLine>, ClientError> {
+        self.poll = None;
         let give_up = Instant::now() + LAST_TIMEOUT;
         loop {
-            match read(self.rest.clone(), self.tasks.clone(), self.new.since()).await {
-                Ok(lines) => return Ok(self.new.take(lines)),
+            let lines = self.read().await;
+            match self.take(lines) {
+                Ok(new) => return Ok(new),
                 Err(error) if Instant::now() + LAST_INTERVAL > give_up => return Err(error),
                 Err(_) => sleep(LAST_INTERVAL).await,
             }
         }
     }
+
+    fn read(&self) -> impl Future<Output = Poll> + Send + use<> {
+        read(self.rest.clone(), self.run.clone(), self.tasks.clone(), self.new.since())
+    }
+
+    /// Records the tasks of a poll, and returns its new lines.
+    fn take(&mut self, poll: Poll) -> Result<Vec<RunLogLine>, ClientError> {
+        let (tasks, lines) = poll?;
+        self.tasks = tasks;
+        Ok(self.new.take(lines))
+    }
 }
 
-async fn read(rest: RestClient, tasks: Vec<RunId>, since: Option<SystemTime>) -> Lines {
-    let mut lines = Vec::new();
-    for task in tasks {
-        lines.extend(rest.log_lines(task, since).await?);
+/// Reads the lines of all tasks after a time. A run of several tasks may have more tasks than at the previous poll.
+async fn read(rest: RestClient, run: RunRef, mut tasks: Tasks, since: Option<SystemTime>) -> Poll {
+    if !is_single_task(&tasks, run.id()) {
+        tasks = tasks_of(&run.details().await?);
     }
-    lines.sort_by_key(StoredLogLine::time);
-    Ok(lines)
+    let mut lines = Vec::new();
+    for (name, task) in &tasks {
+        let of_task = rest.log_lines(*task, since).await?;
+        lines.extend(of_task.into_iter().map(|line| RunLogLine { task: name.clone(), line }));
+    }
+    lines.sort_by_key(|line| line.line.time());
+    Ok((tasks, lines))
+}
+
+fn tasks_of(details: &RunDetails) -> Tasks {
+    details.tasks.iter().filter_map(|task| Some((task.name.clone(), task.id.parse().ok()?))).collect()
+}
+
+/// Whether these are the tasks of a run of a single task, which has the id of the run.
+fn is_single_task(tasks: &Tasks, run: RunId) -> bool {
+    matches!(tasks.as_slice(), [(_, task)] if *task == run)
 }
 
 /// Distinguishes new lines from those of earlier polls.
@@ -101,16 +174,17 @@ impl NewLines {
     }
 
     /// Returns the new ones of the lines after [`NewLines::since`].
-    fn take(&mut self, lines: Vec<StoredLogLine>) -> Vec<StoredLogLine> {
+    fn take(&mut self, lines: Vec<RunLogLine>) -> Vec<RunLogLine> {
         let mut now = HashMap::new();
         let mut new = Vec::new();
         for line in lines {
-            let key = (line.time(), line.attempt, line.message.clone());
+            let stored = &line.line;
+            let key = (stored.time(), stored.attempt, stored.message.clone());
             let count = now.entry(key.clone()).or_insert(0_usize);
             *count += 1;
             if *count > self.seen.get(&key).copied().unwrap_or(0) {
                 self.seen.insert(key, *count);
-                self.latest = self.latest.max(line.time());
+                self.latest = self.latest.max(stored.time());
                 new.push(line);
             }
         }
@@ -131,8 +205,10 @@ mod tests {
         serde_json::from_value(json!({ "createdAt": time, "message": message, "level": "INFO", "attempt": 1 })).unwrap()
     }
 
-    fn texts(lines: &[StoredLogLine]) -> Vec<&str> {
-        lines.iter().map(|line| line.message.as_str()).collect()
+    /// The texts of the lines that are new.
+    fn take(new: &mut NewLines, lines: &[StoredLogLine]) -> Vec<String> {
+        let lines = lines.iter().map(|line| RunLogLine { task: "task".to_owned(), line: line.clone() }).collect();
+        new.take(lines).into_iter().map(|line| line.line.message).collect()
     }
 
     #[test]
@@ -140,13 +216,13 @@ mod tests {
         let mut new = NewLines::default();
         assert_eq!(new.since(), None);
         let mut all = vec![line(100, "a"), line(100, "a"), line(101, "b")];
-        assert_eq!(texts(&new.take(all.clone())), ["a", "a", "b"]);
-        assert!(new.take(all.clone()).is_empty());
+        assert_eq!(take(&mut new, &all), ["a", "a", "b"]);
+        assert!(take(&mut new, &all).is_empty());
         // A late line, and a third line with the same time and text.
         all.extend([line(99, "late"), line(100, "a"), line(120, "c")]);
-        assert_eq!(texts(&new.take(all)), ["late", "a", "c"]);
+        assert_eq!(take(&mut new, &all), ["late", "a", "c"]);
         assert_eq!(new.since(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(110)));
         assert_eq!(new.seen.len(), 1, "lines before the overlap are not stored");
-        assert!(new.take(vec![line(120, "c")]).is_empty());
+        assert!(take(&mut new, &[line(120, "c")]).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Streams a run's live events.
+//! Streams a run's live events, or its log lines alone.
 //!
 //! An engine may lose events, so the run's end is taken from the client's updates of the run. Events that arrive later
 //! are shown for up to [`TAIL_TIMEOUT`]. Log lines come from another source, so they are in order among themselves
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use self::logs::LogReader;
+pub(super) use self::logs::{LogReader, RunLogLine};
 use super::{
+    context::explain_error,
     display::RunDisplay,
     follow::{self, Limits},
 };
@@ -19,10 +20,10 @@ use crate::{
     cli::{Exit, deadline::Deadline},
     hatchet::{
         client::{
-            Client, ClientError, RestClient, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef,
-            StoredLogLine, StreamSelector, TRIGGER_KEY,
+            Client, ClientError, ErrorKind, RunDetails, RunEvent, RunEventKind, RunEvents, RunOutcome, RunRef,
+            StreamSelector, TRIGGER_KEY,
         },
-        wire::{RunId, RunStatus, TriggerId},
+        wire::{RunStatus, TriggerId},
     },
 };
 
@@ -63,15 +64,12 @@ pub(super) async fn attach(
         // The deadline has passed: following the run returns its exit immediately.
         None => return follow::follow(run, display, deadline).await,
     };
-    let tasks = details.tasks.iter().filter_map(|task| task.id.parse().ok()).collect();
-    stream(run, tasks, events, display, deadline).await
+    stream(run, events, display, deadline).await
 }
 
-/// Shows events and log lines until the run has finished and its last events have arrived. `tasks` are the runs of its
-/// tasks.
+/// Shows events and log lines until the run has finished and its last events have arrived.
 pub(super) async fn stream(
     run: &RunRef,
-    tasks: Vec<RunId>,
     mut events: RunEvents,
     display: &mut RunDisplay,
     deadline: Deadline,
@@ -80,7 +78,7 @@ pub(super) async fn stream(
     let mut limits = Limits::new(run, deadline);
     let mut updates = run.updates();
     let mut listening = true;
-    let mut logs = run.client().rest().map(|rest| LogReader::new(rest.clone(), tasks));
+    let mut logs = run.client().rest().map(|rest| LogReader::new(rest.clone(), run.clone()));
     if logs.is_none() {
         display.note("log lines are not shown, since the REST address is unknown: set HATCHET_CLIENT_SERVER_URL");
     }
@@ -99,7 +97,10 @@ pub(super) async fn stream(
                     break outcome;
                 }
             }
-            lines = new_lines => show_lines(&lines, display)?,
+            lines = new_lines => match lines {
+                Ok(lines) => show_lines(&lines, display)?,
+                Err(error) => note_failed_poll(&error, display),
+            },
             exit = limits.next(display) => return Err(exit),
         }
     };
@@ -107,25 +108,64 @@ pub(super) async fn stream(
     if listening {
         show_tail(&outcome, &mut events, display).await?;
     }
-    if let Some(logs) = logs
-        && let Some(lines) = deadline.before(logs.last()).await
-    {
-        match lines {
-            Ok(lines) => show_lines(&lines, display)?,
-            Err(error) => display.note(&format!("the last log lines are not shown: {error}")),
-        }
+    if let Some(mut logs) = logs {
+        show_lines(&remaining_lines(&mut logs, display, deadline).await, display)?;
     }
     follow::conclude(display, &outcome)
 }
 
-/// Reads all log lines of a task run so far, oldest first. Retries for up to 3 s, since the REST API of a real engine may
-/// not know a new task yet.
-pub(super) async fn read_log_lines(rest: RestClient, task: RunId) -> Result<Vec<StoredLogLine>, ClientError> {
-    LogReader::new(rest, vec![task]).last().await
+fn show_lines(lines: &[RunLogLine], display: &mut RunDisplay) -> Result<(), Exit> {
+    lines.iter().try_for_each(|line| display.show_log_line(&line.line))
 }
 
-fn show_lines(lines: &[StoredLogLine], display: &mut RunDisplay) -> Result<(), Exit> {
-    lines.iter().try_for_each(|line| display.show_log_line(line))
+fn note_failed_poll(error: &ClientError, display: &RunDisplay) {
+    display.note(&format!("waiting for log lines, which cannot be read: {error}"));
+}
+
+/// The remaining lines of a run that has finished. Empty after the deadline.
+async fn remaining_lines(logs: &mut LogReader, display: &RunDisplay, deadline: Deadline) -> Vec<RunLogLine> {
+    match deadline.before(logs.read_new()).await {
+        Some(Ok(lines)) => lines,
+        Some(Err(error)) => {
+            display.note(&format!("the last log lines are not shown: {error}"));
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Prints the new log lines of a run with `print` until it has finished, then its end on stderr. Returns its exit code.
+/// Fails if the engine refuses to return log lines.
+pub(super) async fn follow_logs(
+    run: &RunRef,
+    mut logs: LogReader,
+    display: &mut RunDisplay,
+    deadline: Deadline,
+    print: impl Fn(&[RunLogLine]) -> Result<(), Exit>,
+) -> Result<(), Exit> {
+    let mut limits = Limits::new(run, deadline);
+    let mut updates = run.updates();
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            Some(update) = updates.next() => {
+                if let Some(outcome) = follow::show(run, update, display, deadline).await? {
+                    break outcome;
+                }
+            }
+            lines = logs.next() => match lines {
+                Ok(lines) => print(&lines)?,
+                Err(error) if error.kind() == ErrorKind::Unauthenticated => {
+                    return Err(explain_error(run.client(), error, deadline).await);
+                }
+                Err(error) => note_failed_poll(&error, display),
+            },
+            exit = limits.next(display) => return Err(exit),
+        }
+    };
+    drop(limits);
+    print(&remaining_lines(&mut logs, display, deadline).await)?;
+    follow::conclude_without_output(display, &outcome)
 }
 
 /// Shows events that arrive after the end of the run.

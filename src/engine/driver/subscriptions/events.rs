@@ -22,7 +22,7 @@ use crate::{
 /// Estimated bytes of an event in addition to its text.
 const EVENT_BYTES: usize = 200;
 
-/// An event of a run.
+/// An event of a run, as its subscribers receive it.
 #[derive(Debug, Clone)]
 pub(crate) struct RunEvent {
     pub(crate) run: RunId,
@@ -64,30 +64,30 @@ impl RunEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EventFilter {
     Run(RunId),
-    /// All runs whose metadata has this pair.
-    Pair(String, String),
+    /// All runs whose metadata has this key and value.
+    Metadata(String, String),
 }
 
 struct Subscriber {
     queue: Arc<SendQueue<RunEvent>>,
     filter: EventFilter,
-    /// For a pair: the runs that had an event and have not completed since.
+    /// For a filter by metadata: the runs that had an event and have not completed since.
     open_runs: HashSet<RunId>,
 }
 
 impl Subscriber {
     /// Whether the stream ends with this event. The stream of a run ends when the run finishes. As in a real engine,
-    /// the stream of a pair ends when all runs that had an event have completed, since a failed or cancelled run may be
-    /// replayed.
+    /// the stream of a filter by metadata ends when all runs that had an event have completed, since a failed or
+    /// cancelled run may be replayed.
     fn ends_with(&mut self, event: &RunEvent) -> bool {
         match (&self.filter, &event.kind) {
             (EventFilter::Run(_), RunEventKind::Task { .. }) => false,
             (EventFilter::Run(_), RunEventKind::Finished(_)) => true,
-            (EventFilter::Pair(..), RunEventKind::Finished(RunStatus::Completed)) => {
+            (EventFilter::Metadata(..), RunEventKind::Finished(RunStatus::Completed)) => {
                 self.open_runs.remove(&event.run);
                 self.open_runs.is_empty()
             }
-            (EventFilter::Pair(..), RunEventKind::Task { .. } | RunEventKind::Finished(_)) => {
+            (EventFilter::Metadata(..), RunEventKind::Task { .. } | RunEventKind::Finished(_)) => {
                 self.open_runs.insert(event.run);
                 false
             }
@@ -97,8 +97,8 @@ impl Subscriber {
 
 /// All subscribers to events, indexed by their filters.
 ///
-/// `open_runs` of a subscriber is bounded by the number of runs in the state: a run that the state removes is removed
-/// from it too.
+/// `open_runs` of a subscriber is bounded by the number of runs in the state: when the state removes a run, the run is
+/// removed from `open_runs`, too.
 pub(crate) struct EventSubscriptions {
     queues: Arc<SendQueues>,
     last_id: SubscriberId,
@@ -136,7 +136,7 @@ impl EventSubscriptions {
         }
         match &filter {
             EventFilter::Run(run) => self.by_run.entry(*run).or_default().push(id),
-            EventFilter::Pair(key, value) => {
+            EventFilter::Metadata(key, value) => {
                 self.by_pair.entry(key.clone()).or_default().entry(value.clone()).or_default().push(id);
             }
         }
@@ -186,7 +186,7 @@ impl EventSubscriptions {
         let Some(subscriber) = self.subscribers.remove(&id) else { return };
         match subscriber.filter {
             EventFilter::Run(run) => remove_subscriber(&mut self.by_run, &run, id),
-            EventFilter::Pair(key, value) => {
+            EventFilter::Metadata(key, value) => {
                 if let Some(values) = self.by_pair.get_mut(&key) {
                     remove_subscriber(values, &value, id);
                     if values.is_empty() {
@@ -202,7 +202,7 @@ impl EventSubscriptions {
         self.subscribers.values().for_each(|subscriber| subscriber.queue.close());
     }
 
-    /// Number of runs whose completion the streams of pairs wait for.
+    /// Number of runs whose completion the streams by metadata wait for.
     #[cfg(test)]
     pub(crate) fn open_runs(&self) -> usize {
         self.subscribers.values().map(|subscriber| subscriber.open_runs.len()).sum()
@@ -211,17 +211,19 @@ impl EventSubscriptions {
 
 /// The events that report a finished run: the last event of each task, and the end of the run.
 fn last_events(run_id: RunId, run: &Run, state: &State) -> Vec<RunEvent> {
-    let at = run.finished.map_or(run.created, |finish| finish.at);
+    let time = run.finished.map_or(run.created, |finish| finish.at);
     let last_event = |id: &RunId| {
         let task = state.task(*id)?;
         let event = match &task.phase {
             Phase::Completed(output) => TaskEvent::Completed(output.clone()),
             Phase::Failed(error) => TaskEvent::Failed(error.clone()),
             Phase::Cancelled(_) => TaskEvent::Cancelled,
-            Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => return None,
+            Phase::Waiting(_) | Phase::Unadmitted | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {
+                return None;
+            }
         };
-        Some(RunEvent::task(run_id, *id, task.attempt, event, at))
+        Some(RunEvent::task(run_id, *id, task.attempt, event, time))
     };
-    let end = RunEvent { hangup: true, ..RunEvent::finished(run_id, state.status(run), at) };
+    let end = RunEvent { hangup: true, ..RunEvent::finished(run_id, state.status(run), time) };
     run.tasks.iter().filter_map(last_event).chain([end]).collect()
 }

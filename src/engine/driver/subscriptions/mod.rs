@@ -12,7 +12,7 @@ const MAX_SUBSCRIPTION_MESSAGES: usize = 65_536;
 /// Bytes that may be queued for one subscriber: 64 MiB, not a limit of Hatchet.
 const MAX_SUBSCRIPTION_BYTES: usize = 64 << 20;
 
-/// Identifies a subscriber among those of its kind.
+/// Identifies a subscriber among the subscribers of its kind.
 pub(crate) type SubscriberId = u64;
 
 /// Removes a subscriber from an index, and its entry if no other subscriber is left.

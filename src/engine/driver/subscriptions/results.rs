@@ -46,7 +46,7 @@ impl RunResult {
                 Phase::Completed(output) => Ok(output.clone()),
                 Phase::Failed(error) => Err(error.clone()),
                 Phase::Cancelled(_) => Err("".into()),
-                Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => return None,
+                Phase::Waiting(_) | Phase::Unadmitted | Phase::Queued(_) | Phase::BackOff => return None,
                 Phase::Running(_) => return None,
             };
             Some(TaskResult { task: *task, name: state.spec(*task)?.definition.name.clone(), outcome })

@@ -11,7 +11,7 @@ use crate::engine::persistence::row::Damaged;
 pub(crate) enum OpenError {
     /// The file system refuses access.
     Io(io::Error),
-    /// SQLite refuses the file for a reason other than damage.
+    /// SQLite refuses the file, and the file is not damaged.
     Sqlite(rusqlite::Error),
     /// A newer version of this engine has written the file. `known` is the newest format of this version.
     Newer { found: i64, known: i64 },
@@ -29,8 +29,8 @@ impl From<rusqlite::Error> for OpenError {
 }
 
 impl From<Damaged> for OpenError {
-    fn from(Damaged(why): Damaged) -> Self {
-        Self::Damaged(why)
+    fn from(Damaged(reason): Damaged) -> Self {
+        Self::Damaged(reason)
     }
 }
 
@@ -52,16 +52,16 @@ pub(crate) fn advice(error: &rusqlite::Error) -> Option<&'static str> {
 /// The reason why a batch was not written.
 #[derive(Debug)]
 pub(crate) struct WriteError {
-    why: String,
+    reason: String,
     is_final: bool,
 }
 
 impl WriteError {
     /// Another engine has opened the file.
     pub(crate) fn taken() -> Self {
-        let why =
+        let reason =
             "another engine has taken over this folder and continues from the acknowledged changes. This engine stops";
-        Self { why: why.to_owned(), is_final: true }
+        Self { reason: reason.to_owned(), is_final: true }
     }
 
     /// Whether no retry can succeed.
@@ -69,8 +69,8 @@ impl WriteError {
         self.is_final
     }
 
-    fn retryable(why: String) -> Self {
-        Self { why, is_final: false }
+    fn retryable(reason: String) -> Self {
+        Self { reason, is_final: false }
     }
 
     /// A file was removed, moved or replaced.
@@ -110,6 +110,6 @@ impl From<rusqlite::Error> for WriteError {
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
+        f.write_str(&self.reason)
     }
 }

@@ -65,8 +65,8 @@ pub(crate) fn inspect(path: &Path) -> io::Result<FileState> {
         }
     }
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    // SQLite would treat an empty file as a new one, and delete the log or replay it.
-    let has_log = [0, 2].iter().any(|at| bytes(&companions[*at]) > 0);
+    // SQLite would treat an empty file as a new database, and delete the log or replay it.
+    let has_log = [0, 2].iter().any(|index| bytes(&companions[*index]) > 0);
     match fs::metadata(path) {
         Ok(metadata) if metadata.len() > 0 => Ok(FileState::Present),
         Ok(_) if has_log => Ok(FileState::Truncated("it is empty, but its log is not")),
@@ -93,8 +93,8 @@ pub(crate) fn move_aside(path: &Path) -> io::Result<PathBuf> {
     };
     let numbered = |n: u32| with_ending(path, &if n == 0 { ".damaged".to_owned() } else { format!(".damaged.{n}") });
     let aside = (0..).map(numbered).find(free).unwrap_or_else(|| numbered(u32::MAX));
-    for (from, to) in renames(path, &aside) {
-        match fs::rename(from, to) {
+    for (source, target) in renames(path, &aside) {
+        match fs::rename(source, target) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             Ok(()) | Err(_) => {}
         }

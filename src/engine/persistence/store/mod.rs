@@ -1,8 +1,8 @@
 //! The store: a database file with rows, written in batches and read once at the start.
 //!
-//! The engine uses only [`open`] and [`Store::write`]. A batch is written completely or not at all. SQLite runs on
-//! its own thread. Written batches survive the end of the process at any time, also by `kill -9`. They may not survive
-//! a loss of power, because the store does not wait for the disk.
+//! The engine uses only [`open`] and [`Store::write`]. A batch is written completely or not at all. SQLite runs on its
+//! own thread. Written batches survive the end of the process at any time, including `kill -9`. They may not survive a
+//! loss of power, because the store does not wait for the disk.
 //!
 //! Only one engine writes to a file, even if other programs interfere with the file. Three checks before each batch
 //! ensure that: the file and the lock file were not removed or replaced, the file is as this engine left it, and its
@@ -63,7 +63,7 @@ pub(crate) fn open(
 ) -> Result<Store, OpenError> {
     match files::inspect(path).map_err(OpenError::Io)? {
         files::FileState::Present => {}
-        files::FileState::Truncated(why) => return Err(OpenError::Damaged(why.into())),
+        files::FileState::Truncated(reason) => return Err(OpenError::Damaged(reason.into())),
         files::FileState::Absent => {
             let draft = files::draft(path).map_err(OpenError::Io)?;
             sqlite::create(&draft)?;
@@ -71,7 +71,7 @@ pub(crate) fn open(
         }
     }
     let database = Database::open(path)?;
-    // One thread reads the rows while this one restores the state from them.
+    // One thread reads the rows while this thread restores the state from them.
     let database = thread::scope(|scope| {
         let (batches, waiting) = sync_channel(READ_AHEAD);
         let reader = scope.spawn(move || read(&database, &batches).map(|()| database));
@@ -105,7 +105,7 @@ fn read(database: &Database, batches: &SyncSender<RowBatch>) -> Result<(), OpenE
 
 impl Store {
     fn start(path: &Path, database: Database) -> Result<Self, OpenError> {
-        // One batch at a time: the next one is collected while this one is written.
+        // One batch at a time: the next batch is collected while this batch is written.
         let (jobs, waiting) = sync_channel(1);
         let watched = files::watched_files(path).map_err(OpenError::Io)?;
         let file = path.to_owned();
@@ -122,14 +122,14 @@ impl Store {
 
     /// Writes a batch; on failure returns it with the reason.
     pub(crate) async fn write(&self, batch: Batch) -> Done {
-        let (done, is_done) = oneshot::channel();
+        let (done, outcome) = oneshot::channel();
         if let Some(jobs) = &self.jobs
             && let Err(error) = jobs.try_send(Job { batch, done })
         {
             let (std::sync::mpsc::TrySendError::Full(job) | std::sync::mpsc::TrySendError::Disconnected(job)) = error;
             return Err((job.batch, WriteError::ended()));
         }
-        is_done.await.unwrap_or_else(|_| Err((Batch::new(), WriteError::ended())))
+        outcome.await.unwrap_or_else(|_| Err((Batch::new(), WriteError::ended())))
     }
 }
 
@@ -183,8 +183,8 @@ fn write_job(
         Some(error) => Err((batch, error)),
         None => {
             let written = database.write(&batch);
-            // Also after a failure, as on a full disk, and before the outcome is reported, so that a later change by
-            // another program is never attributed to this one.
+            // Even after a failure, as on a full disk, and before the outcome is reported, so that a later change by
+            // another program is never attributed to this engine.
             *last_write = LastWrite::of(path);
             written.map_err(|error| (batch, error))
         }

@@ -60,9 +60,9 @@ impl RowBatch {
             let (key, head) = (take(row.key), take(row.head));
             let texts =
                 row.texts.map(|length| length.map(|length| std::str::from_utf8(take(length)).unwrap_or_default()));
-            let name_row = |Damaged(why)| match key {
-                [] => Damaged(format!("row {} of `{}`: {why}", row.number, self.table.name())),
-                _ => Damaged(format!("a row of `{}`: {why}", self.table.name())),
+            let name_row = |Damaged(reason)| match key {
+                [] => Damaged(format!("row {} of `{}`: {reason}", row.number, self.table.name())),
+                _ => Damaged(format!("a row of `{}`: {reason}", self.table.name())),
             };
             each(self.table, StoredRow { number: row.number, key, head, texts }).map_err(name_row)?;
         }

@@ -1,4 +1,4 @@
-//! The SQLite database.
+//! Reads and writes the SQLite database, and checks its format and its owner.
 
 use std::{path::Path, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::engine::persistence::row::{Row, RowChange, RowKey, StoredRow, Table};
 /// | format | change |
 /// |---|---|
 /// | 1 | |
-/// | 2 | definitions with conditions, concurrency, rate limits and filters, which earlier versions refuse; held tasks; the tables that are not [in all files](Table::is_in_all_files) |
+/// | 2 | definitions with conditions, concurrency, rate limits and filters, which earlier versions refuse; unadmitted tasks; the tables that are not [in all files](Table::is_in_all_files) |
 const FORMAT: i64 = 2;
 
 /// The oldest format that this version reads. An older file gets the current format when it is opened.
@@ -156,8 +156,8 @@ impl Database {
         is_due
     }
 
-    /// Like [`reclaim`](Self::reclaim), one step while there are no batches. Returns whether there may be more to do;
-    /// after the last step the log is emptied, which truncates the file.
+    /// Returns pages as [`reclaim`](Self::reclaim) does, one step while there are no batches. Returns whether there may
+    /// be more to do; after the last step the log is emptied, which truncates the file.
     pub(crate) fn reclaim_when_idle(&mut self) -> bool {
         if self.free_pages() >= RECLAIM_PAGES && self.vacuum_step() {
             self.needs_checkpoint = true;
@@ -264,7 +264,7 @@ fn flags() -> OpenFlags {
 
 /// Reads a row's columns: key, record, and two texts.
 fn stored_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<StoredRow<'a>, FromSqlError> {
-    let value = |at: usize| row.get_ref(at).map_err(|e| FromSqlError::Other(Box::new(e)));
+    let value = |column: usize| row.get_ref(column).map_err(|e| FromSqlError::Other(Box::new(e)));
     let (number, key) = match value(0)? {
         ValueRef::Integer(number) => (u64::try_from(number).map_err(|_| FromSqlError::OutOfRange(number))?, &[][..]),
         other => (0, other.as_blob()?),

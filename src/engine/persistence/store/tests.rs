@@ -1,4 +1,4 @@
-//! The store without an engine.
+//! Tests of the store without an engine.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ fn put(number: u64, bytes: usize) -> RowChange {
 
 fn numbers(path: &Path) -> Vec<u64> {
     let mut numbers = Vec::new();
-    let each = |_: Table, row: StoredRow<'_>| {
+    let record = |_: Table, row: StoredRow<'_>| {
         numbers.push(row.number);
         Ok(())
     };
-    drop(open(path, each).unwrap());
+    drop(open(path, record).unwrap());
     numbers
 }
 
@@ -137,8 +137,8 @@ fn partly_renamed_database_is_damaged() {
     database.write(&[put(1, 10)]).unwrap();
     // As after `kill -9`: the rows are in the log.
     std::mem::forget(database);
-    let (from, to) = files::renames(&path, &aside).next().unwrap();
-    std::fs::rename(from, to).unwrap();
+    let (source, target) = files::renames(&path, &aside).next().unwrap();
+    std::fs::rename(source, target).unwrap();
     let error = open(&path, |_, _| Ok(())).unwrap_err();
     assert!(matches!(error, OpenError::Damaged(_)), "{error:?}");
     assert_eq!(move_aside(&path).unwrap(), dir.path().join("engine.db.damaged.1"));
@@ -165,7 +165,7 @@ async fn write_fails_after_lock_or_file_is_replaced() {
         std::fs::write(dir.path().join("lock"), "").unwrap();
         let store = open(&path, |_, _| Ok(())).unwrap();
         store.write(vec![put(1, 10)]).await.unwrap();
-        // The old file keeps its inode number, so that the new one gets another.
+        // The old file keeps its inode number, so that the new file gets another number.
         std::fs::rename(dir.path().join(name), dir.path().join("away")).unwrap();
         std::fs::write(dir.path().join(name), "").unwrap();
         let (_, error) = store.write(vec![put(2, 10)]).await.unwrap_err();

@@ -4,9 +4,18 @@ pub(super) mod page;
 pub(super) mod query;
 pub(super) mod template;
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
-use axum::{Json, extract::rejection::JsonRejection};
+use axum::{
+    Json,
+    extract::{
+        FromRequestParts, RawPathParams, Request, State,
+        rejection::{JsonRejection, RawPathParamsRejection},
+    },
+    http::{StatusCode, request::Parts},
+    middleware::Next,
+    response::Response,
+};
 use serde_json::Value;
 
 use super::ApiError;
@@ -17,17 +26,47 @@ pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
 
 /// The parsed body.
 pub(super) fn body<T>(body: Body<T>) -> Result<T, ApiError> {
-    body.map(|Json(parsed)| parsed).map_err(|rejection| ApiError::bad_request(rejection.body_text()))
+    body.map(|Json(parsed)| parsed).map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),
+        _ => ApiError::bad_request(rejection.body_text()),
+    })
 }
 
-/// An id in a path; `what` names it in the error.
-pub(super) fn parse_id<T: FromStr>(text: &str, what: &str) -> Result<T, ApiError> {
-    text.parse().map_err(|_| ApiError::bad_request(format!("invalid {what} id")))
+/// The name of the path parameter with the tenant.
+const TENANT: &str = "tenant";
+
+/// Middleware of all routes that checks the tenant in the path: an engine has a single tenant.
+pub(super) async fn check_tenant(
+    State(driver): State<Arc<Driver>>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let params = path_params(params)?;
+    let is_own = |tenant: &str| tenant == driver.tenant.to_string();
+    if params.iter().all(|(name, value)| name != TENANT || is_own(value)) {
+        Ok(next.run(request).await)
+    } else {
+        Err(ApiError::not_found())
+    }
 }
 
-/// Checks the tenant in a path: an engine has a single tenant.
-pub(super) fn check_tenant(driver: &Driver, text: &str) -> Result<(), ApiError> {
-    if text == driver.tenant.to_string() { Ok(()) } else { Err(ApiError::not_found()) }
+fn path_params(params: Result<RawPathParams, RawPathParamsRejection>) -> Result<RawPathParams, ApiError> {
+    params.map_err(|_| ApiError::bad_request("invalid path: it is not UTF-8"))
+}
+
+/// The parameter of a path other than the tenant. If it cannot be parsed, its name is part of the error.
+pub(super) struct PathParam<T>(pub(super) T);
+
+impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for PathParam<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = path_params(RawPathParams::from_request_parts(parts, state).await)?;
+        let (name, text) = params.iter().find(|(name, _)| *name != TENANT).ok_or_else(ApiError::not_found)?;
+        let invalid = |_| ApiError::bad_request(format!("invalid {} id", name.replace('_', " ")));
+        text.parse().map(Self).map_err(invalid)
+    }
 }
 
 /// The text of a field that may be an object, null or absent. gRPC treats any other value as absent; REST refuses it,

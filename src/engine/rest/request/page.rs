@@ -1,10 +1,11 @@
-//! Pages of lists.
+//! Pages and orders of lists.
 
-use std::ops::Range;
+use std::{cmp::Ordering, ops::Range};
 
 use serde_json::{Value, json};
 
 use super::{ApiError, query};
+use crate::hatchet::wire::excerpt;
 
 /// Number of rows of a page if the query has no limit, as in a real engine.
 const DEFAULT_LIMIT: usize = 50;
@@ -25,6 +26,63 @@ pub(crate) enum LastPage {
     NextFromZero,
 }
 
+/// A field by which a list can be ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OrderField {
+    CreatedAt,
+    Name,
+    TriggerAt,
+}
+
+impl OrderField {
+    /// The name in a query.
+    fn name(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "createdAt",
+            Self::Name => "name",
+            Self::TriggerAt => "triggerAt",
+        }
+    }
+}
+
+/// The requested order of a list with two orders.
+pub(crate) struct Order {
+    pub(crate) field: OrderField,
+    is_descending: bool,
+}
+
+impl Order {
+    /// Parses the order in a query: descending by the first field unless the query says otherwise.
+    pub(crate) fn parse(query: Option<&str>, fields: [OrderField; 2]) -> Result<Self, ApiError> {
+        let [default, other] = fields;
+        let mut order = Self { field: default, is_descending: true };
+        let invalid = |key: &str, value: &str, [first, second]: [&str; 2]| {
+            let value = excerpt(value);
+            Err(ApiError::bad_request(format!("invalid {key} \"{value}\": use {first} or {second}")))
+        };
+        for (key, value) in query::pairs(query) {
+            match key.as_str() {
+                "orderByField" => match fields.into_iter().find(|field| field.name() == value) {
+                    Some(field) => order.field = field,
+                    None => return invalid(&key, &value, [default.name(), other.name()]),
+                },
+                "orderByDirection" => match value.as_str() {
+                    "ASC" => order.is_descending = false,
+                    "DESC" => order.is_descending = true,
+                    _ => return invalid(&key, &value, ["ASC", "DESC"]),
+                },
+                _ => {}
+            }
+        }
+        Ok(order)
+    }
+
+    /// Reverses a comparison if the order is descending.
+    pub(crate) fn apply(&self, ascending: Ordering) -> Ordering {
+        if self.is_descending { ascending.reverse() } else { ascending }
+    }
+}
+
 /// The requested part of a list.
 pub(crate) struct Page {
     offset: usize,
@@ -39,7 +97,7 @@ impl Default for Page {
 }
 
 impl Page {
-    /// The first page, with this limit unless the query has another one.
+    /// The first page, with this limit unless the query has another limit.
     pub(crate) fn with_limit(limit: usize) -> Self {
         Self { offset: 0, limit, last_page: LastPage::Itself }
     }
@@ -49,7 +107,7 @@ impl Page {
     }
 
     /// Parses the query of a list. `parse` receives the parameters that do not belong to a page. Parameters of the
-    /// order are ignored, because the order is fixed.
+    /// order are ignored: a list with several orders parses them separately.
     pub(crate) fn parse(
         mut self,
         query: Option<&str>,

@@ -21,18 +21,18 @@ pub(crate) fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, String
 
 /// Decodes percent-encoding; malformed sequences stay as they are.
 fn decode(text: &str) -> String {
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    while let Some(byte) = bytes.get(at) {
-        let hex = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let (bytes, mut out, mut index) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
+    while let Some(byte) = bytes.get(index) {
+        let hex = text.get(index + 1..index + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         match (byte, hex) {
             (b'%', Some(value)) => {
                 out.push(value);
-                at += 2;
+                index += 2;
             }
             (b'+', _) => out.push(b' '),
             (other, _) => out.push(*other),
         }
-        at += 1;
+        index += 1;
     }
     String::from_utf8_lossy(&out).into_owned()
 }

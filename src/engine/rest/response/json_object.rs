@@ -61,40 +61,40 @@ impl JsonObject {
         self.0.push((name.into(), Member::Object(object)));
     }
 
-    pub(super) fn write(&self, to: &mut Vec<u8>) {
-        to.push(b'{');
-        for (at, (name, member)) in self.0.iter().enumerate() {
-            if at > 0 {
-                to.push(b',');
+    pub(super) fn write(&self, json: &mut Vec<u8>) {
+        json.push(b'{');
+        for (index, (name, member)) in self.0.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
             }
-            write_json(to, &**name);
-            to.push(b':');
+            write_json(json, &**name);
+            json.push(b':');
             match member {
-                Member::Value(value) => write_json(to, value),
-                Member::Payload(payload) => payload.write(to),
-                Member::Object(object) => object.write(to),
+                Member::Value(value) => write_json(json, value),
+                Member::Payload(payload) => payload.write(json),
+                Member::Object(object) => object.write(json),
                 Member::Objects(objects) => {
-                    to.push(b'[');
-                    for (at, object) in objects.iter().enumerate() {
-                        if at > 0 {
-                            to.push(b',');
+                    json.push(b'[');
+                    for (index, object) in objects.iter().enumerate() {
+                        if index > 0 {
+                            json.push(b',');
                         }
-                        object.write(to);
+                        object.write(json);
                     }
-                    to.push(b']');
+                    json.push(b']');
                 }
             }
         }
-        to.push(b'}');
+        json.push(b'}');
     }
 }
 
 impl Payload {
-    fn write(&self, to: &mut Vec<u8>) {
+    fn write(&self, json: &mut Vec<u8>) {
         match self {
-            Self::Json(text) => to.extend_from_slice(object_or_empty(text).as_bytes()),
-            Self::TaskInput(input) => to.extend_from_slice(input.to_json().as_bytes()),
-            Self::Text(text) => write_json(to, &**text),
+            Self::Json(text) => json.extend_from_slice(object_or_empty(text).as_bytes()),
+            Self::TaskInput(input) => json.extend_from_slice(input.to_json().as_bytes()),
+            Self::Text(text) => write_json(json, &**text),
         }
     }
 }
@@ -104,10 +104,10 @@ fn object_or_empty(json: &str) -> &str {
     if json.trim_start().starts_with('{') { json } else { "{}" }
 }
 
-pub(crate) fn write_json(to: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+pub(crate) fn write_json(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Writing to memory fails only for maps whose keys are not strings, which are not used here.
-    if serde_json::to_writer(&mut *to, value).is_err() {
-        to.extend_from_slice(b"null");
+    if serde_json::to_writer(&mut *json, value).is_err() {
+        json.extend_from_slice(b"null");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Builds responses.
 
+pub(super) mod chunk_stream;
 pub(super) mod json_object;
 pub(super) mod list;
 pub(super) mod run;
@@ -16,10 +17,10 @@ pub(super) type JsonResponse = Result<Json<Value>, ApiError>;
 
 /// The `metadata` of every resource.
 pub(super) fn resource_metadata(id: impl ToString, created: Timestamp) -> Value {
-    let at = rfc3339(created);
-    json!({ "id": id.to_string(), "createdAt": at, "updatedAt": at })
+    let created_at = rfc3339(created);
+    json!({ "id": id.to_string(), "createdAt": created_at, "updatedAt": created_at })
 }
 
-pub(super) fn rfc3339(at: Timestamp) -> String {
-    at.to_wire().to_string()
+pub(super) fn rfc3339(time: Timestamp) -> String {
+    time.to_wire().to_string()
 }

@@ -33,8 +33,8 @@ pub(crate) enum TaskView {
 /// the output of a run with several tasks is that of the task that completed last.
 pub(crate) fn run_object(driver: &Driver, state: &State, id: RunId, run: &Run, payloads: bool) -> JsonObject {
     let tasks = || run.tasks.iter().filter_map(|id| state.task(*id));
-    let only = match run.tasks[..] {
-        [only] => state.task(only).zip(state.spec(only)),
+    let only_task = match run.tasks[..] {
+        [only_task] => state.task(only_task).zip(state.spec(only_task)),
         _ => None,
     };
     let mut object = JsonObject::from_value(json!({
@@ -48,7 +48,7 @@ pub(crate) fn run_object(driver: &Driver, state: &State, id: RunId, run: &Run, p
         "errorMessage": tasks().map(error_message).find(|error| !error.is_empty()).unwrap_or_default(),
     }));
     object.payload("additionalMetadata", Payload::Json(run.metadata.clone()));
-    if let Some((task, spec)) = only {
+    if let Some((task, spec)) = only_task {
         add_payload(&mut object, "input", payloads.then(|| task_input(state, id, run, spec)));
         add_payload(&mut object, "output", payloads.then(|| output(task)).flatten());
         add_times(&mut object, task.started, task.finished);
@@ -189,13 +189,13 @@ fn add_payload(object: &mut JsonObject, name: &'static str, payload: Option<Payl
 }
 
 fn add_times(object: &mut JsonObject, started: Option<Timestamp>, finished: Option<Timestamp>) {
-    if let Some(at) = started {
-        object.set("startedAt", rfc3339(at));
+    if let Some(started) = started {
+        object.set("startedAt", rfc3339(started));
     }
-    if let Some(at) = finished {
-        object.set("finishedAt", rfc3339(at));
+    if let Some(finished) = finished {
+        object.set("finishedAt", rfc3339(finished));
         if let Some(started) = started {
-            object.set("duration", at.since(started).as_millis() as u64);
+            object.set("duration", finished.since(started).as_millis() as u64);
         }
     }
 }
@@ -204,7 +204,7 @@ fn add_times(object: &mut JsonObject, started: Option<Timestamp>, finished: Opti
 fn error_message(task: &Task) -> &str {
     match &task.phase {
         Phase::Failed(error) if !task.has_timed_out() => error,
-        Phase::Failed(_) | Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => "",
+        Phase::Failed(_) | Phase::Waiting(_) | Phase::Unadmitted | Phase::Queued(_) | Phase::BackOff => "",
         Phase::Running(_) | Phase::Completed(_) | Phase::Cancelled(_) => "",
     }
 }

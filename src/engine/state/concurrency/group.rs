@@ -8,7 +8,7 @@ use crate::hatchet::wire::RunId;
 /// The priority of retried and replayed tasks, above all priorities of runs, as in a real engine.
 const RETRIED: i32 = 4;
 
-/// The order of a member in its group: high priority first, then the older one.
+/// The order of a member in its group: high priority first, then the older member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     priority: Reverse<i32>,
@@ -62,7 +62,7 @@ impl Group {
         self.limits.insert(member.rank.seq, member.max_runs);
     }
 
-    /// Removes a member, if it is one.
+    /// Removes a member. Does nothing if it is not a member.
     pub(super) fn remove(&mut self, rank: Rank) -> bool {
         let is_member = self.admitted.remove(&rank).or_else(|| self.waiting.remove(&rank)).is_some();
         if is_member {
@@ -88,7 +88,7 @@ impl Group {
         usize::try_from(newest).unwrap_or(0)
     }
 
-    /// Admits members up to the limit, and cancels those that the strategy does not let wait.
+    /// Admits members up to the limit, and cancels the members that the strategy does not let wait.
     pub(super) fn decide(&mut self) -> Decision {
         let mut decision = Decision::default();
         match self.strategy {
@@ -120,7 +120,7 @@ impl Group {
         }
     }
 
-    /// Cancels the waiting members beyond the first `retained` ones, in the order of their numbers.
+    /// Cancels the waiting members after the first `retained`, in the order of their numbers.
     fn cancel_waiting(&mut self, retained: usize, newest_first: bool, decision: &mut Decision) {
         while self.waiting.len() > retained {
             let last = if newest_first { oldest(&self.waiting) } else { self.waiting.keys().next_back().copied() };
@@ -130,7 +130,7 @@ impl Group {
         }
     }
 
-    /// Admits the best members, newer ones before older ones of the same priority, and cancels all others.
+    /// Admits members by priority, newer members before older members of the same priority, and cancels all others.
     fn replace(&mut self, decision: &mut Decision) {
         while self.admitted.len() > self.limit()
             && let Some(worst) = oldest(&self.admitted)
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_is_that_of_the_newest_member() {
+    fn newest_member_determines_the_limit() {
         let mut group = Group::new(LimitStrategy::GroupRoundRobin);
         enter(&mut group, 1, 1, 0, 1);
         assert_eq!(enter(&mut group, 2, 1, 0, 1).0, []);

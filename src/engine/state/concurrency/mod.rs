@@ -6,19 +6,19 @@
 //! ```text
 //!  task without blockers ──► group 1 ──► group 2 ──► … ──► queue ──► worker
 //!                            waits here until it is admitted; stays a member of all groups
-//!                            until its attempt ends, across retries without a delay
+//!                            until its attempt finishes, across retries without a delay
 //! ```
 //!
-//! A waiting task is in its group and in no queue, and only a change of its group wakes it. A change costs O(log n) for n
-//! members of this group, independent of the numbers of groups and of queued tasks.
+//! A waiting task is in its group and in no queue, and only a change of its group can admit it. A change costs O(log n)
+//! for n members of this group, independent of the numbers of groups and of queued tasks.
 //!
 //! As in a real engine:
 //!
-//! - Each version of a workflow has groups of its own. A rule with a name that is scoped to the tenant has the same groups
-//!   in all workflows that declare it.
-//! - Within a group a higher priority is first, then the older task; for CANCEL_IN_PROGRESS the newer one. A retried or
-//!   replayed task precedes all others.
-//! - The limit of a group is that of its newest member.
+//! - Each version of a workflow has groups of its own. A rule with a name that is scoped to the tenant has the same
+//!   groups in all workflows that declare it.
+//! - Within a group a higher priority is first, then the older task; for CANCEL_IN_PROGRESS the newer task. A retried
+//!   or replayed task precedes all others.
+//! - The newest member of a group determines its limit.
 
 mod group;
 mod rule;
@@ -42,15 +42,15 @@ pub(crate) struct GroupKey {
 /// The rule of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Scope {
-    /// A rule of a workflow, by its version and position.
-    Workflow { version: i64, at: usize },
-    /// A rule of a task, by version, index of the task and position.
-    Task { version: i64, task: usize, at: usize },
+    /// A rule of a workflow, by its version and index.
+    Workflow { version: i64, rule: usize },
+    /// A rule of a task, by version, index of the task and index of the rule.
+    Task { version: i64, task: usize, rule: usize },
     /// The rules with this name in all workflows.
     Tenant(Arc<str>),
 }
 
-/// Smallest capacity of an almost empty map that returns its memory.
+/// Smallest capacity from which an almost empty map returns its memory.
 const MIN_CAPACITY_TO_SHRINK: usize = 4096;
 
 /// All groups that have members.
@@ -76,7 +76,7 @@ impl Concurrency {
         group
     }
 
-    /// Removes a member. Returns whether it was one; then the group needs a decision.
+    /// Removes a member. Returns whether it was a member; if so, the group needs a decision.
     pub(crate) fn leave(&mut self, key: &GroupKey, rank: Rank) -> bool {
         self.groups.get_mut(key).is_some_and(|group| group.remove(rank))
     }

@@ -1,4 +1,4 @@
-//! Declared concurrency rules.
+//! Declared concurrency rules, and their evaluation for a run.
 
 use std::sync::Arc;
 

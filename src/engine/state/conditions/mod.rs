@@ -57,24 +57,26 @@ pub(crate) struct ConditionState {
     /// The results of the parent conditions, each evaluated once. Not stored.
     pub(crate) parents: HashMap<usize, bool>,
     timer: Option<TimerKey>,
-    /// Positions in the index of events.
-    waiting: Vec<(Arc<str>, u64)>,
+    /// Positions in the index of events: the key, the text of the predicate and the number.
+    waiting: Vec<(Arc<str>, Arc<str>, u64)>,
 }
 
-/// An event condition of a waiting task.
+/// The event conditions with one key and one predicate.
 #[derive(Debug)]
-struct EventWait {
-    task: RunId,
-    index: usize,
+struct EventWaits {
     predicate: Predicate,
+    /// The waiting tasks with the indexes of their conditions, by their numbers.
+    tasks: BTreeMap<u64, (RunId, usize)>,
 }
 
 /// The progress of all tasks with conditions.
 #[derive(Debug, Default)]
 pub(crate) struct ConditionStates {
     pub(in crate::engine::state) states: Tracked<HashMap<RunId, ConditionState>>,
-    /// The event conditions of waiting tasks by the key of the event, in the order in which they began to wait.
-    events: HashMap<Arc<str>, BTreeMap<u64, EventWait>>,
+    /// The event conditions of waiting tasks by the key of the event and the text of the predicate, so that an event
+    /// costs one evaluation for each predicate, and touches only the tasks that it meets.
+    events: HashMap<Arc<str>, BTreeMap<Arc<str>, EventWaits>>,
+    /// Number of the latest condition that began to wait.
     last_position: u64,
 }
 
@@ -154,9 +156,12 @@ impl ConditionStates {
         for (index, wait) in conditions.waits.iter().enumerate() {
             let WaitKind::Event { key, predicate } = &wait.kind else { continue };
             self.last_position += 1;
-            let wait = EventWait { task, index, predicate: predicate.clone() };
-            self.events.entry(key.clone()).or_default().insert(self.last_position, wait);
-            state.waiting.push((key.clone(), self.last_position));
+            let by_predicate = self.events.entry(key.clone()).or_default();
+            let waits = by_predicate
+                .entry(predicate.text().clone())
+                .or_insert_with(|| EventWaits { predicate: predicate.clone(), tasks: BTreeMap::new() });
+            waits.tasks.insert(self.last_position, (task, index));
+            state.waiting.push((key.clone(), predicate.text().clone(), self.last_position));
         }
     }
 
@@ -164,7 +169,7 @@ impl ConditionStates {
     fn arm(&mut self, task: RunId, timers: &mut MonotonicTimers) {
         let Some(state) = self.states.get_mut_untracked(&task) else { return };
         timers.cancel(state.timer.take());
-        state.timer = state.sleeps.values().min().map(|at| timers.set(*at, Timer::Condition(task)));
+        state.timer = state.sleeps.values().min().map(|end| timers.set(*end, Timer::Condition(task)));
     }
 
     /// Ends the sleeps that are due, as the task's timer has fired.
@@ -177,7 +182,7 @@ impl ConditionStates {
     ) {
         self.states.resize(&task, |state| {
             let due: Vec<usize> =
-                state.sleeps.iter().filter(|(_, at)| **at <= now.monotonic).map(|(index, _)| *index).collect();
+                state.sleeps.iter().filter(|(_, end)| **end <= now.monotonic).map(|(index, _)| *index).collect();
             for index in due {
                 state.sleeps.remove(&index);
                 if let Some(WaitKind::Sleep { text, .. }) = conditions.waits.get(index).map(|wait| &wait.kind) {
@@ -191,11 +196,7 @@ impl ConditionStates {
     /// The distinct predicates of the tasks that wait for events of this key.
     pub(crate) fn predicates(&self, event_key: &str) -> Vec<Predicate> {
         let waits = self.events.get(event_key).into_iter().flat_map(BTreeMap::values);
-        let mut distinct: BTreeMap<&str, &Predicate> = BTreeMap::new();
-        for wait in waits {
-            distinct.entry(wait.predicate.text()).or_insert(&wait.predicate);
-        }
-        distinct.into_values().cloned().collect()
+        waits.map(|waits| waits.predicate.clone()).collect()
     }
 
     /// Meets the event conditions of this key whose predicate holds. Returns their tasks, in the order in which they
@@ -207,12 +208,12 @@ impl ConditionStates {
         mut holds: impl FnMut(&Predicate) -> bool,
     ) -> Vec<RunId> {
         let waits = self.events.get(event_key).into_iter().flat_map(BTreeMap::values);
-        let matching: Vec<(RunId, usize)> =
-            waits.filter(|wait| holds(&wait.predicate)).map(|wait| (wait.task, wait.index)).collect();
-        for (task, index) in &matching {
+        let met = waits.filter(|waits| holds(&waits.predicate)).flat_map(|waits| &waits.tasks);
+        let met: BTreeMap<u64, (RunId, usize)> = met.map(|(position, wait)| (*position, *wait)).collect();
+        for (task, index) in met.values() {
             self.states.resize(task, |state| drop(state.met.insert(*index, payload.clone())));
         }
-        matching.into_iter().map(|(task, _)| task).collect()
+        met.into_values().map(|(task, _)| task).collect()
     }
 
     /// Ends the waits of a task that starts or ends. The data of its met conditions stays.
@@ -221,12 +222,16 @@ impl ConditionStates {
         state.stage = ConditionStage::Decided;
         state.sleeps.clear();
         timers.cancel(state.timer.take());
-        for (key, position) in std::mem::take(&mut state.waiting) {
-            if let Some(waits) = self.events.get_mut(&key) {
-                waits.remove(&position);
-                if waits.is_empty() {
-                    self.events.remove(&key);
+        for (key, predicate, position) in std::mem::take(&mut state.waiting) {
+            let Some(by_predicate) = self.events.get_mut(&key) else { continue };
+            if let Some(waits) = by_predicate.get_mut(&predicate) {
+                waits.tasks.remove(&position);
+                if waits.tasks.is_empty() {
+                    by_predicate.remove(&predicate);
                 }
+            }
+            if by_predicate.is_empty() {
+                self.events.remove(&key);
             }
         }
     }
@@ -245,6 +250,12 @@ impl ConditionStates {
     #[cfg(test)]
     pub(in crate::engine::state) fn open_timers(&self) -> usize {
         self.states.values().filter(|state| state.timer.is_some()).count()
+    }
+
+    /// Number of keys and predicates with waiting tasks.
+    #[cfg(test)]
+    pub(in crate::engine::state) fn awaited_events(&self) -> usize {
+        self.events.values().map(BTreeMap::len).sum()
     }
 }
 

@@ -103,8 +103,8 @@ impl Conditions {
     ///
     /// `ends` has an entry for each index in `parents`, and `met` one for each parent condition.
     pub(crate) fn decide_by_parents(&self, parents: &[usize], ends: &[ParentEnd], met: &[bool]) -> Decision {
-        let is_met = |at: usize| met.get(at).copied().unwrap_or(false);
-        let rules = || self.parents.iter().enumerate().map(|(at, condition)| (condition.rule, is_met(at)));
+        let is_met = |index: usize| met.get(index).copied().unwrap_or(false);
+        let rules = || self.parents.iter().enumerate().map(|(index, condition)| (condition.rule, is_met(index)));
         let all_skipped = !ends.is_empty() && ends.iter().all(|end| *end == ParentEnd::Skipped);
         match all_groups_met(ConditionAction::Skip, rules()) {
             Some(true) => return Decision::Skip,
@@ -114,16 +114,19 @@ impl Conditions {
         if all_groups_met(ConditionAction::Cancel, rules()) == Some(true) {
             return Decision::Cancel;
         }
-        let ended = |parent: usize| parents.iter().zip(ends).any(|(at, end)| *at == parent && *end != ParentEnd::Open);
+        let has_ended =
+            |parent: usize| parents.iter().zip(ends).any(|(index, end)| *index == parent && *end != ParentEnd::Open);
         let waits_for = |parent: usize| {
-            self.parents.iter().any(|of| of.parent == parent && of.rule.action == ConditionAction::Wait)
+            self.parents
+                .iter()
+                .any(|condition| condition.parent == parent && condition.rule.action == ConditionAction::Wait)
         };
-        if parents.iter().any(|parent| !waits_for(*parent) && !ended(*parent)) {
+        if parents.iter().any(|parent| !waits_for(*parent) && !has_ended(*parent)) {
             return Decision::Undecided;
         }
         for condition in self.parents.iter().filter(|condition| condition.rule.action == ConditionAction::Wait) {
             let can_be_met_later = self.waits.iter().any(|wait| wait.rule == condition.rule);
-            if !(group_met(condition.rule, rules()) || can_be_met_later && ended(condition.parent)) {
+            if !(group_met(condition.rule, rules()) || can_be_met_later && has_ended(condition.parent)) {
                 return Decision::Undecided;
             }
         }
@@ -158,9 +161,9 @@ fn group_met(group: Rule, mut rules: impl Iterator<Item = (Rule, bool)>) -> bool
 
 /// Whether all groups of an action are met; `None` if the action has no group.
 fn all_groups_met(action: ConditionAction, rules: impl Iterator<Item = (Rule, bool)> + Clone) -> Option<bool> {
-    let mut of_action = rules.clone().filter(|(rule, _)| rule.action == action).peekable();
-    of_action.peek()?;
-    Some(of_action.all(|(rule, met)| met || group_met(rule, rules.clone())))
+    let mut matching = rules.clone().filter(|(rule, _)| rule.action == action).peekable();
+    matching.peek()?;
+    Some(matching.all(|(rule, met)| met || group_met(rule, rules.clone())))
 }
 
 #[cfg(test)]

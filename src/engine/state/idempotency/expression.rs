@@ -17,8 +17,8 @@ impl Expression {
         Ok(Self { text: text.to_owned(), program: Program::compile(text)? })
     }
 
-    /// Computes the key of a run. Takes at most a few milliseconds in addition to parsing the input. As in a real engine,
-    /// all numbers are doubles.
+    /// Computes the key of a run. Takes at most a few milliseconds in addition to parsing the input. As in a real
+    /// engine, all numbers are doubles.
     pub(crate) fn key(&self, input: &str, metadata: &str) -> Result<String, String> {
         let parse = |json: &str| serde_json::from_str(json).map_err(|e| self.error(&one_line(&e.to_string())));
         let (input, metadata): (Json, Json) = (parse(input)?, parse(metadata)?);

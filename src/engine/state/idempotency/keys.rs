@@ -1,4 +1,4 @@
-//! The claimed idempotency keys.
+//! The claimed idempotency keys, and their release.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

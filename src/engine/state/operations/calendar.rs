@@ -1,4 +1,4 @@
-//! Schedules and crons.
+//! Schedules and crons: adds, changes and removes them, and starts their runs.
 
 use uuid::Uuid;
 
@@ -50,6 +50,15 @@ impl State {
     /// Removes a scheduled run; `false` if it does not exist.
     pub(crate) fn unschedule(&mut self, id: Uuid) -> bool {
         self.calendar.remove_schedule(id)
+    }
+
+    /// Triggers the run of a schedule immediately; `None` if the schedule does not exist or its run was refused. Removes
+    /// the schedule once its run is accepted.
+    pub(crate) fn trigger_schedule(&mut self, id: Uuid, now: ClockReading) -> Option<RunId> {
+        let template = self.calendar.scheduled_run(id)?;
+        let run = self.trigger_unattended(template, Origin::Schedule(id), None, None, now)?;
+        self.calendar.remove_schedule(id);
+        Some(run)
     }
 
     /// Adds a cron to a workflow.

@@ -1,4 +1,4 @@
-//! Assignment of queued tasks to workers.
+//! Assigns queued tasks to workers, and carries out other pending consequences of an event.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use crate::{
         attempt::{AttemptEvent, Transition},
         effect::Effect,
         machine::State,
-        placement::Placement,
+        placement::{self, Placement},
         runs::{HistoryEventKind, Phase, Run, Running},
-        scheduler::{QueueId, ResourceClass},
+        scheduler::{Candidate, QueueId, ResourceClass, TaskQueue},
         slots,
         time::{ClockReading, Timer},
         workers::{StreamId, Worker},
@@ -38,50 +38,74 @@ impl State {
         while let Some(worker) = self.pending.freed_workers.pop() {
             self.fill_worker(worker, now);
         }
-        for queue in std::mem::take(&mut self.pending.filled_queues) {
-            while self.assign_head(queue, now) {}
+        // An assignment may create a rate limit, which wakes the queues that wait for it.
+        while !self.pending.filled_queues.is_empty() {
+            for queue in std::mem::take(&mut self.pending.filled_queues) {
+                while self.assign_head(queue, now) {}
+            }
         }
     }
 
-    /// Assigns the head of a queue to the worker with the highest rank by the task's placement, then the most free units,
-    /// and among equals to the worker whose latest assignment is the oldest. Returns whether there was a task and a worker for it.
+    /// Assigns the head of a queue to the worker with the highest rank by the task's placement, then the most free
+    /// units, and among equals to the worker whose latest assignment is the oldest. Returns `false` if there was no
+    /// task or no worker for it.
     fn assign_head(&mut self, queue_id: QueueId, now: ClockReading) -> bool {
         let queue = self.scheduler.queue(queue_id);
         let Some(task) = queue.head() else { return false };
-        let placement = queue.class.placement.as_deref();
-        let (mut best, mut expired) = (None, Vec::new());
-        for candidates in self.scheduler.candidates(queue) {
-            for candidate in candidates {
-                let Some(worker) = self.workers.get(candidate.worker) else { continue };
-                let rank = placement.map_or(Some(0), |placement| placement.rank(candidate.worker, &worker.labels));
-                let Some(rank) = rank else { continue };
-                let Some(stream) = self.assignable_stream(worker, now) else {
-                    expired.push(candidate.worker);
-                    continue;
-                };
-                if slots::fits(&worker.slots, &queue.class.requirements) {
-                    best = best.max(Some((rank, candidate, stream)));
-                    // Without a placement, the first candidate of a pool is its best.
-                    if placement.is_none() {
-                        break;
-                    }
-                }
-            }
-        }
+        let (best, expired) = self.choose_worker(queue, now);
         // Withdraws the slots of workers without a fresh heartbeat. Their next heartbeats advertise the slots again.
         for worker in expired {
             self.advertise(worker, now);
         }
-        let Some((_, candidate, stream)) = best else { return false };
+        let Some((worker, stream)) = best else { return false };
         if !self.take_units(queue_id, now) {
             return false;
         }
-        self.assign(task, candidate.worker, stream, now);
+        self.assign(task, worker, stream, now);
         true
     }
 
+    /// The best worker for the head of a queue with its stream, and the workers without a fresh heartbeat that the search
+    /// has met.
+    fn choose_worker(&self, queue: &TaskQueue, now: ClockReading) -> (Option<(WorkerId, StreamId)>, Vec<WorkerId>) {
+        let requirements = &queue.class.requirements;
+        let (mut best, mut expired) = (None, Vec::new());
+        // Candidates of one rank, best first: the first with all required slots is the best of this rank.
+        let mut consider = |rank: i64, candidates: &mut dyn Iterator<Item = Candidate>| {
+            for candidate in candidates {
+                let Some(worker) = self.workers.get(candidate.worker) else { continue };
+                match self.assignable_stream(worker, now) {
+                    None => expired.push(candidate.worker),
+                    Some(stream) if slots::fits(&worker.slots, requirements) => {
+                        best = best.max(Some((rank, candidate, stream)));
+                        return;
+                    }
+                    Some(_) => {}
+                }
+            }
+        };
+        for pool in self.scheduler.pools_of(queue) {
+            match queue.class.placement.as_deref() {
+                None => consider(0, &mut pool.candidates(requirements)),
+                Some(Placement::Only(worker)) => consider(0, &mut pool.candidate(*worker, requirements).into_iter()),
+                Some(Placement::Prefer(worker)) => {
+                    consider(1, &mut pool.candidate(*worker, requirements).into_iter());
+                    consider(0, &mut pool.candidates(requirements));
+                }
+                Some(Placement::Labels(desired)) => {
+                    for (labels, mut candidates) in pool.candidates_by_labels(requirements) {
+                        if let Some(rank) = placement::weight(desired, labels) {
+                            consider(rank, &mut candidates);
+                        }
+                    }
+                }
+            }
+        }
+        (best.map(|(_, candidate, stream)| (candidate.worker, stream)), expired)
+    }
+
     /// Assigns tasks to a worker while it has free slots, in the order of turns.
-    pub(super) fn fill_worker(&mut self, id: WorkerId, now: ClockReading) {
+    fn fill_worker(&mut self, id: WorkerId, now: ClockReading) {
         self.advertise(id, now);
         loop {
             let Some(worker) = self.workers.get(id) else { return };
@@ -110,7 +134,8 @@ impl State {
     pub(super) fn advertise(&mut self, id: WorkerId, now: ClockReading) {
         let Some(worker) = self.workers.get(id) else { return };
         let is_ready = self.assignable_stream(worker, now).is_some();
-        self.scheduler.advertise(worker.pool, id, &worker.slots, worker.last_assignment, is_ready);
+        let (slots, labels) = (&worker.slots, &worker.labels);
+        self.scheduler.advertise(worker.pool, id, slots, labels, worker.last_assignment, is_ready);
     }
 
     fn assign(&mut self, id: RunId, worker_id: WorkerId, stream: StreamId, now: ClockReading) {

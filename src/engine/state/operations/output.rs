@@ -1,4 +1,4 @@
-//! Stream chunks and log lines of tasks.
+//! Adds stream chunks and log lines to tasks.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl State {
         let Some(task) = self.runs.task_mut_untracked(id) else { return false };
         match task.phase {
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => return true,
-            Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {}
+            Phase::Waiting(_) | Phase::Unadmitted | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) => {}
         }
         let Some(index) = index else {
             self.emit_chunk(id, text, None);

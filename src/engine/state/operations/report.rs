@@ -24,6 +24,8 @@ pub(crate) enum AttemptReport {
     Failed {
         error: Arc<str>,
         may_retry: bool,
+        /// Delay before the retry, instead of the task's back-off.
+        retry_after: Option<Duration>,
     },
     /// The worker cancelled the attempt itself.
     Cancelled,
@@ -31,7 +33,7 @@ pub(crate) enum AttemptReport {
 
 impl State {
     /// Applies a worker's report and returns whether the task exists. A report is ignored unless its attempt is the
-    /// current one and running. Without `attempt` the report applies to the current attempt.
+    /// current attempt and is running. Without `attempt` the report applies to the current attempt.
     pub(crate) fn report(&mut self, id: RunId, attempt: Option<i32>, report: AttemptReport, now: ClockReading) -> bool {
         let Some(task) = self.runs.task(id) else { return false };
         if attempt.is_some_and(|attempt| attempt != task.attempt) {
@@ -43,7 +45,9 @@ impl State {
         let event = match report {
             AttemptReport::Acknowledged => return true,
             AttemptReport::Completed(output) => AttemptEvent::Completed(output),
-            AttemptReport::Failed { error, may_retry } => AttemptEvent::Failed { error, may_retry },
+            AttemptReport::Failed { error, may_retry, retry_after } => {
+                AttemptEvent::Failed { error, may_retry, retry_after }
+            }
             AttemptReport::Cancelled => AttemptEvent::Cancelled,
         };
         self.apply_and_dispatch(id, &event, now);

@@ -1,4 +1,4 @@
-//! Timers that are due.
+//! Fires the timers that are due.
 
 use crate::{
     engine::state::{
@@ -28,8 +28,11 @@ impl State {
                 Timer::Chunks(id) => self.flush_chunks(id),
                 Timer::Worker(id) => self.check_lease(id, now),
                 Timer::RateLimit(key) => {
-                    self.wake_lanes(&key);
+                    self.wake_queues(&key);
                     self.dispatch(now);
+                }
+                Timer::DynamicRateLimit(limit) => {
+                    self.rate_limits.remove_unused(&limit, key, now, &mut self.timers);
                 }
                 Timer::IdempotencyKey(text) => self.idempotency_keys.expire(&text, key),
             }

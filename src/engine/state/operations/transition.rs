@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::state::{
-        attempt::{self, AttemptEvent, Budget, Transition},
+        attempt::{self, AttemptEvent, Budget, CancelCause, Transition},
         effect::{Effect, TaskEvent},
         machine::State,
         runs::{HistoryEventKind, Phase},
@@ -65,8 +65,9 @@ impl State {
             Transition::Enqueue => self.enqueue(id, now),
             Transition::Restart => self.restart(id, now),
             Transition::Complete => self.complete(id, event, now),
+            Transition::Skip => self.complete_with(id, HistoryEventKind::Skipped, SKIPPED.into(), now),
             Transition::Fail => self.fail(id, event, now),
-            Transition::Cancel => self.cancel_attempt(id, event, now),
+            Transition::Cancel(cause) => self.cancel_attempt(id, cause, now),
         }
         self.pending.freed_workers.extend(freed);
     }
@@ -101,7 +102,7 @@ impl State {
                 }
                 None
             }
-            Phase::Held | Phase::BackOff => None,
+            Phase::Unadmitted | Phase::BackOff => None,
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
         }
     }
@@ -115,7 +116,7 @@ impl State {
     }
 
     /// Requests the worker to stop an attempt that a timeout or a cancellation ends. No request is sent if the worker
-    /// ended the attempt itself or was lost.
+    /// finished the attempt itself or was lost.
     fn stop_on_worker(&mut self, id: RunId, event: &AttemptEvent) {
         if !matches!(event, AttemptEvent::TimedOut | AttemptEvent::Cancelled | AttemptEvent::Displaced) {
             return;
@@ -187,10 +188,13 @@ impl State {
 /// Transitions to a final stage.
 impl State {
     fn complete(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
-        let (kind, output) = match event {
-            AttemptEvent::Completed(output) => (HistoryEventKind::Finished, output.clone()),
-            _ => (HistoryEventKind::Skipped, SKIPPED.into()),
-        };
+        // No other event completes a task.
+        if let AttemptEvent::Completed(output) = event {
+            self.complete_with(id, HistoryEventKind::Finished, output.clone(), now);
+        }
+    }
+
+    fn complete_with(&mut self, id: RunId, kind: HistoryEventKind, output: Arc<str>, now: ClockReading) {
         self.record(id, kind, now);
         self.end_task(id, Phase::Completed(output.clone()), TaskEvent::Completed(output), now);
     }
@@ -200,14 +204,14 @@ impl State {
         self.end_task(id, Phase::Failed(error.clone()), TaskEvent::Failed(error), now);
     }
 
-    fn cancel_attempt(&mut self, id: RunId, event: &AttemptEvent, now: ClockReading) {
-        let is_schedule_timeout = *event == AttemptEvent::ScheduleTimedOut;
-        let kind = match event {
-            AttemptEvent::ScheduleTimedOut => HistoryEventKind::ScheduleTimedOut,
-            AttemptEvent::Displaced => HistoryEventKind::Displaced,
-            _ => HistoryEventKind::Cancelled,
+    fn cancel_attempt(&mut self, id: RunId, cause: CancelCause, now: ClockReading) {
+        let kind = match cause {
+            CancelCause::Requested => HistoryEventKind::Cancelled,
+            CancelCause::Displaced => HistoryEventKind::Displaced,
+            CancelCause::ScheduleTimedOut => HistoryEventKind::ScheduleTimedOut,
         };
         self.record(id, kind, now);
+        let is_schedule_timeout = cause == CancelCause::ScheduleTimedOut;
         self.end_task(id, Phase::Cancelled(is_schedule_timeout), TaskEvent::Cancelled, now);
     }
 
@@ -230,8 +234,19 @@ impl State {
                 let error: Arc<str> = format!("Task exceeded timeout of {timeout}").into();
                 (error.clone(), HistoryEventKind::TimedOut(error))
             }
-            // A lost worker: no other event fails an attempt.
-            _ => (MAX_REASSIGNED.into(), HistoryEventKind::Failed(MAX_REASSIGNED.into())),
+            // No other event than `WorkerLost` fails an attempt.
+            AttemptEvent::WorkerLost
+            | AttemptEvent::Released
+            | AttemptEvent::Skipped
+            | AttemptEvent::ParentLost
+            | AttemptEvent::ConditionCancelled
+            | AttemptEvent::Assigned
+            | AttemptEvent::ScheduleTimedOut
+            | AttemptEvent::BackOffElapsed
+            | AttemptEvent::Completed(_)
+            | AttemptEvent::Cancelled
+            | AttemptEvent::Displaced
+            | AttemptEvent::Replayed => (MAX_REASSIGNED.into(), HistoryEventKind::Failed(MAX_REASSIGNED.into())),
         };
         self.record(id, kind, now);
         error

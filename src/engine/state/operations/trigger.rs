@@ -1,4 +1,4 @@
-//! Creation of runs.
+//! Creates runs, and claims their idempotency keys.
 
 use crate::{
     engine::state::{
@@ -81,8 +81,8 @@ impl State {
         items.into_iter().map(|item| self.trigger_one(item, now)).collect()
     }
 
-    /// Creates the run of an event, schedule or cron. Logs an error of the idempotency expression, as no caller can receive
-    /// it. Evaluates the expression here unless `evaluated` has its result.
+    /// Creates the run of an event, schedule or cron. Logs an error of the idempotency expression, as no caller can
+    /// receive it. Evaluates the expression here unless `evaluated` has its result.
     pub(super) fn trigger_unattended(
         &mut self,
         template: RunTemplate,

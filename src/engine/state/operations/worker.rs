@@ -70,11 +70,11 @@ impl State {
     ) -> Result<StreamId, WorkerError> {
         let stream = self.workers.open_stream(id, is_heartbeat, now)?;
         self.arm_lease(id);
-        self.fill_worker(id, now);
+        self.assign_to(id, now);
         Ok(stream)
     }
 
-    /// Whether the worker of a stream has opened a newer one.
+    /// Whether the worker of a stream has opened a newer stream.
     pub(crate) fn is_superseded(&self, stream: StreamId) -> bool {
         let worker = self.workers.of_stream(stream).and_then(|id| self.workers.get(id));
         worker.is_some_and(|worker| worker.streams.last() != Some(&stream))
@@ -92,7 +92,7 @@ impl State {
     pub(crate) fn heartbeat(&mut self, id: WorkerId, now: ClockReading) -> Result<(), WorkerError> {
         self.workers.heartbeat(id, now)?;
         self.arm_lease(id);
-        self.fill_worker(id, now);
+        self.assign_to(id, now);
         Ok(())
     }
 
@@ -105,7 +105,7 @@ impl State {
     /// Pauses the assignments to a worker, or resumes them.
     pub(crate) fn pause(&mut self, id: WorkerId, paused: bool, now: ClockReading) -> Result<(), WorkerError> {
         self.workers.get_mut(id)?.paused = paused;
-        self.fill_worker(id, now);
+        self.assign_to(id, now);
         Ok(())
     }
 
@@ -119,8 +119,14 @@ impl State {
         self.workers.get(id).ok_or(WorkerError::Unknown)?;
         self.workers.workers.resize(&id, |worker| worker.labels.extend(labels));
         // Tasks may have waited for a worker with these labels.
-        self.fill_worker(id, now);
+        self.assign_to(id, now);
         Ok(())
+    }
+
+    /// Assigns tasks to a worker, and the tasks of the queues that an assignment wakes.
+    fn assign_to(&mut self, id: WorkerId, now: ClockReading) {
+        self.pending.freed_workers.push(id);
+        self.dispatch(now);
     }
 
     /// Checks a worker's lease: requeues its tasks if it has expired, and removes the worker after a longer silence.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Window;
+use super::{DeclaredLimit, Window};
 use crate::engine::state::expression::{TaskExpression, Variables};
 
 /// A value that is declared, or computed from the run.
@@ -26,8 +26,8 @@ pub(crate) struct RateRule {
 pub(crate) struct RateDemand {
     pub(crate) key: Arc<str>,
     pub(crate) units: i64,
-    /// The limit and the window to set when the task is queued.
-    pub(crate) limit: Option<(i64, Window)>,
+    /// The limit to set when the task is queued.
+    pub(crate) limit: Option<DeclaredLimit>,
 }
 
 impl RateRule {
@@ -61,7 +61,8 @@ impl RateRule {
             None => None,
             Some((limit, window)) => {
                 let limit = limit.number(variables, "dynamic rate limit value")?;
-                (limit >= 0).then_some((limit, *window))
+                let is_dynamic = matches!(self.key, RateTarget::Computed(_));
+                (limit >= 0).then_some(DeclaredLimit { limit, window: *window, is_dynamic })
             }
         };
         Ok(RateDemand { key, units, limit })

@@ -27,8 +27,8 @@ impl Runs {
         }
     }
 
-    /// The event of a task without blockers. An on-failure task is skipped unless a task failed, another one if all of
-    /// its parents were skipped.
+    /// The event of a task without blockers. An on-failure task is skipped unless a task failed. Any other task is
+    /// skipped if all of its parents were skipped.
     pub(crate) fn release_event(&self, version: &Version, tasks: &[RunId], index: usize) -> AttemptEvent {
         let output = |other: usize| self.tasks.get(tasks.get(other)?)?.phase.output();
         let parents = version.definition.tasks.get(index).map(|task| &task.parents[..]).unwrap_or_default();

@@ -8,12 +8,12 @@ use crate::{
     hatchet::wire::{RunId, RunStatus},
 };
 
-/// Properties of runs. An empty or absent field matches all runs.
+/// Selects runs by their properties. An empty or absent field matches all runs.
 #[derive(Debug, Default)]
 pub(crate) struct RunFilter {
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
-    /// Statuses as REST reports them, also in filters of gRPC calls.
+    /// Statuses as REST reports them, even in filters of gRPC calls.
     pub(crate) statuses: Vec<RunStatus>,
     pub(crate) workflows: Vec<Uuid>,
     /// Pairs of the metadata: a run must have any of them, with `all_pairs` all of them.
@@ -30,11 +30,11 @@ impl Runs {
     }
 
     fn matches(&self, run: &Run, filter: &RunFilter) -> bool {
-        filter.since.is_none_or(|at| run.created >= at)
-            && filter.until.is_none_or(|at| run.created <= at)
+        filter.since.is_none_or(|since| run.created >= since)
+            && filter.until.is_none_or(|until| run.created <= until)
             && (filter.workflows.is_empty() || filter.workflows.contains(&run.version.workflow_id))
             && filter.parent.is_none_or(|id| run.parent.as_ref().is_some_and(|parent| parent.task == id))
-            && filter.event.is_none_or(|id| matches!(run.origin, Origin::Event { id: of, .. } if of == id))
+            && filter.event.is_none_or(|id| matches!(run.origin, Origin::Event { id: event, .. } if event == id))
             && (filter.statuses.is_empty() || filter.statuses.contains(&self.rest_status(run)))
             && match filter.all_pairs {
                 true => filter.metadata.matches_all(&run.metadata),

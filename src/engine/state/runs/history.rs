@@ -18,8 +18,8 @@ use crate::{
     hatchet::wire::WorkerId,
 };
 
-/// Number of events that the history of a task retains, the latest ones. Not a limit of Hatchet: enough for about a
-/// dozen attempts.
+/// Number of the latest events that the history of a task retains. Not a limit of Hatchet: enough for about a dozen
+/// attempts.
 const MAX_EVENTS: u32 = 64;
 
 /// Number of characters that an event retains of an error. Limited, since each event writes the task's row again.
@@ -40,7 +40,7 @@ pub(crate) enum HistoryEventKind {
     Assigned(WorkerId),
     /// The worker reported that the attempt has started.
     Started,
-    /// The attempt completed. Its output is that of the task while no later attempt has started.
+    /// The attempt completed. Its output is the task's output until a later attempt starts.
     Finished,
     Failed(Arc<str>),
     TimedOut(Arc<str>),

@@ -59,22 +59,22 @@ impl Runs {
         self.tasks.get(&id)
     }
 
-    /// A run to change; see [`Tracked::get_mut`].
+    /// Returns a run to change; see [`Tracked::get_mut`].
     pub(crate) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         self.runs.get_mut(&id)
     }
 
-    /// A task to change; see [`Tracked::get_mut`].
+    /// Returns a task to change; see [`Tracked::get_mut`].
     pub(crate) fn task_mut(&mut self, id: RunId) -> Option<&mut Task> {
         self.tasks.get_mut(&id)
     }
 
-    /// A task, to change fields that are not stored; see [`Tracked::get_mut_untracked`].
+    /// Returns a task, to change fields that are not stored; see [`Tracked::get_mut_untracked`].
     pub(crate) fn task_mut_untracked(&mut self, id: RunId) -> Option<&mut Task> {
         self.tasks.get_mut_untracked(&id)
     }
 
-    /// A run by its own id or by that of one of its tasks.
+    /// Finds a run by its id, or by the id of one of its tasks.
     pub(crate) fn containing(&self, id: RunId) -> Option<(RunId, &Run)> {
         let id = self.tasks.get(&id).map_or(id, |task| task.run);
         self.runs.get(&id).map(|run| (id, run))
@@ -108,7 +108,7 @@ impl Runs {
 
     /// The existing child run of a parent task.
     pub(crate) fn child(&self, parent: RunId, key: &ChildKey) -> Option<RunId> {
-        // The key is cloned for the look-up, which happens once for each trigger of a child.
+        // The key is cloned for the lookup, which happens once for each trigger of a child.
         self.children.get(&(parent, key.clone())).copied()
     }
 
@@ -132,13 +132,13 @@ impl Runs {
     }
 
     /// Puts a task into a final phase.
-    pub(crate) fn end_task(&mut self, id: RunId, phase: Phase, at: Timestamp) {
+    pub(crate) fn end_task(&mut self, id: RunId, phase: Phase, time: Timestamp) {
         self.last_finish += 1;
         let seq = self.last_finish;
         self.tasks.resize(&id, |task| {
             task.finish_seq = seq;
             task.phase = phase;
-            task.finished = Some(at);
+            task.finished = Some(time);
         });
         if let Some(run) = self.run_of_task(id) {
             run.open -= 1;
@@ -172,9 +172,9 @@ impl Runs {
         self.status_by(run, Phase::rest_status)
     }
 
-    fn status_by(&self, run: &Run, of_task: fn(&Phase) -> RunStatus) -> RunStatus {
+    fn status_by(&self, run: &Run, task_status: fn(&Phase) -> RunStatus) -> RunStatus {
         let all: Vec<RunStatus> =
-            run.tasks.iter().filter_map(|id| self.tasks.get(id)).map(|task| of_task(&task.phase)).collect();
+            run.tasks.iter().filter_map(|id| self.tasks.get(id)).map(|task| task_status(&task.phase)).collect();
         match all.first() {
             Some(first) if all.iter().all(|status| status == first) => *first,
             Some(_) if run.open > 0 => RunStatus::Running,

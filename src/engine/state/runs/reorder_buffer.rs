@@ -2,7 +2,8 @@
 //!
 //! A chunk whose predecessors have all been released is released immediately. A later chunk is buffered until the gap
 //! before it is filled, until the gap has lasted for [`Timings::chunk_gap`](crate::engine::Timings::chunk_gap), or
-//! until the attempt ends. A chunk that arrives after its gap has timed out is released late instead of being dropped.
+//! until the attempt finishes. A chunk that arrives after its gap has timed out is released late instead of being
+//! dropped.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,7 +29,7 @@ pub(crate) struct ReorderBuffer {
 pub(crate) type Released = Vec<(i64, Arc<str>)>;
 
 impl ReorderBuffer {
-    /// The buffer of an attempt that continues after a restart: the first chunk to arrive counts as the next one.
+    /// The buffer of an attempt that continues after a restart: the first chunk to arrive counts as the next chunk.
     pub(crate) fn resumed() -> Self {
         Self { is_resumed: true, ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! A run of a workflow.
+//! A run of a workflow: its data, its tasks, its trigger and its finish.
 
 use std::{fmt, sync::Arc};
 
@@ -46,7 +46,7 @@ pub(crate) struct Run {
     pub(crate) desired_worker: Option<WorkerId>,
     /// The worker of the first assignment, for a sticky workflow of several tasks.
     pub(crate) sticky_worker: Option<WorkerId>,
-    /// The labels that the trigger desires of the workers. Sorted by key.
+    /// The worker labels that the trigger requires or prefers. Sorted by key.
     pub(crate) desired_labels: Vec<DesiredLabel>,
     /// Number of tasks that have not finished.
     pub(crate) open: usize,
@@ -68,13 +68,13 @@ pub(crate) struct Finish {
 }
 
 impl Run {
-    /// Whether the worker of the next assignment becomes that of all tasks.
+    /// Whether the worker of the next assignment becomes the worker of all tasks.
     pub(crate) fn awaits_worker(&self) -> bool {
         self.version.definition.sticky.is_some() && self.sticky_worker.is_none() && self.tasks.len() > 1
     }
 
-    /// Whether the run may add needs of its own to those that its tasks declare.
-    pub(crate) fn needs_lane(&self) -> bool {
+    /// Whether the run may add requirements to the requirements that its tasks declare.
+    pub(crate) fn may_need_temporary_queue(&self) -> bool {
         self.limits.is_some() || self.version.definition.sticky.is_some() || !self.desired_labels.is_empty()
     }
 }
@@ -121,7 +121,8 @@ pub(crate) struct Parent {
     pub(crate) key: Option<Arc<str>>,
 }
 
-/// Identifies a child run among those of its parent. A second trigger with the same key returns the existing run.
+/// Identifies a child run among the children of its parent. A second trigger with the same key returns the existing
+/// run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ChildKey {
     Key(Arc<str>),

@@ -1,4 +1,4 @@
-//! A task of a run, with its current attempt.
+//! Tasks of runs: their phases and attempts.
 
 use std::sync::Arc;
 
@@ -36,13 +36,13 @@ pub(crate) struct Task {
     pub(crate) reassignments: u32,
     /// Sequence number of the task's latest assignment among all assignments; 0 if there was none.
     pub(crate) assignment: u64,
-    /// The schedule timeout, back-off or execution timeout, by the phase.
+    /// The schedule timeout, backoff or execution timeout, by the phase.
     pub(crate) timer: Option<TimerKey>,
     pub(crate) started: Option<Timestamp>,
     pub(crate) finished: Option<Timestamp>,
     /// Sequence number of the task's latest end among all ends, restarts included; 0 if there was none.
     pub(crate) finish_seq: u64,
-    /// The queue of a queued task, if it is known to differ from that of its declaration.
+    /// The queue of a queued task, if it is known to differ from the queue of its declaration.
     pub(crate) queue: Option<QueueId>,
     /// Number of concurrency groups of the task that have admitted its current attempt.
     pub(crate) admitted_groups: usize,
@@ -61,8 +61,8 @@ const TASK_BYTES: usize = 1024;
 pub(crate) enum Phase {
     /// Number of blockers; see [`Runs::blockers`](super::Runs::blockers).
     Waiting(usize),
-    /// Not in a queue yet: the limits of the run have not admitted the task. Clients see it as queued.
-    Held,
+    /// Not in a queue yet: a concurrency group has not admitted the task. Clients see it as queued.
+    Unadmitted,
     Queued(QueuePosition),
     BackOff,
     Running(Running),
@@ -129,7 +129,7 @@ impl Task {
         use HistoryEventKind as Kind;
         match self.phase {
             Phase::Waiting(_) => false,
-            Phase::Held | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Failed(_) => true,
+            Phase::Unadmitted | Phase::Queued(_) | Phase::BackOff | Phase::Running(_) | Phase::Failed(_) => true,
             Phase::Completed(_) => self.history.last() != Some(Kind::Skipped),
             Phase::Cancelled(_) => self.history.numbered().any(|(_, e)| {
                 e.attempt == self.attempt && !matches!(e.kind, Kind::Cancelled | Kind::Displaced | Kind::Replayed)
@@ -142,11 +142,11 @@ impl Task {
         matches!(self.phase, Phase::Failed(_)) && matches!(self.history.last(), Some(HistoryEventKind::TimedOut(_)))
     }
 
-    /// The attempt on a worker, if the task is running.
+    /// Returns the attempt on a worker, if the task is running.
     pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
         match &mut self.phase {
             Phase::Running(running) => Some(running),
-            Phase::Waiting(_) | Phase::Held | Phase::Queued(_) | Phase::BackOff => None,
+            Phase::Waiting(_) | Phase::Unadmitted | Phase::Queued(_) | Phase::BackOff => None,
             Phase::Completed(_) | Phase::Failed(_) | Phase::Cancelled(_) => None,
         }
     }
@@ -156,7 +156,7 @@ impl Phase {
     pub(crate) fn stage(&self) -> Stage {
         match self {
             Self::Waiting(_) => Stage::Waiting,
-            Self::Held | Self::Queued(_) => Stage::Queued,
+            Self::Unadmitted | Self::Queued(_) => Stage::Queued,
             Self::BackOff => Stage::BackOff,
             Self::Running(_) => Stage::Running,
             Self::Completed(_) => Stage::Completed,
@@ -168,7 +168,7 @@ impl Phase {
     /// The status in responses.
     pub(crate) fn status(&self) -> RunStatus {
         match self {
-            Self::Waiting(_) | Self::Held | Self::Queued(_) | Self::BackOff => RunStatus::Queued,
+            Self::Waiting(_) | Self::Unadmitted | Self::Queued(_) | Self::BackOff => RunStatus::Queued,
             Self::Running(_) => RunStatus::Running,
             Self::Completed(_) => RunStatus::Completed,
             Self::Failed(_) => RunStatus::Failed,
@@ -185,7 +185,7 @@ impl Phase {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Completed(text) | Self::Failed(text) => TASK_BYTES + text.len(),
-            Self::Waiting(_) | Self::Held | Self::Queued(_) | Self::BackOff => TASK_BYTES,
+            Self::Waiting(_) | Self::Unadmitted | Self::Queued(_) | Self::BackOff => TASK_BYTES,
             Self::Running(_) | Self::Cancelled(_) => TASK_BYTES,
         }
     }
@@ -194,7 +194,7 @@ impl Phase {
     pub(crate) fn output(&self) -> Option<&Arc<str>> {
         match self {
             Self::Completed(output) => Some(output),
-            Self::Waiting(_) | Self::Held | Self::Queued(_) | Self::BackOff | Self::Running(_) => None,
+            Self::Waiting(_) | Self::Unadmitted | Self::Queued(_) | Self::BackOff | Self::Running(_) => None,
             Self::Failed(_) | Self::Cancelled(_) => None,
         }
     }
@@ -204,7 +204,7 @@ impl Phase {
         match self {
             Self::Failed(error) => Some(error),
             Self::Cancelled(_) => Some(""),
-            Self::Waiting(_) | Self::Held | Self::Queued(_) | Self::BackOff => None,
+            Self::Waiting(_) | Self::Unadmitted | Self::Queued(_) | Self::BackOff => None,
             Self::Running(_) | Self::Completed(_) => None,
         }
     }

@@ -12,27 +12,28 @@
 //! ```
 //!
 //! - A **queue** contains the tasks of one workflow that need the same action, slots and workers. If there is no worker
-//!   for the head of a queue, there is no worker for the tasks behind it. Therefore only heads are considered, and a task
-//!   without a worker never blocks a task that a worker can run.
+//!   for the head of a queue, there is no worker for the tasks behind it. Therefore only heads are considered, and a
+//!   task without a worker never blocks a task that a worker can run.
 //! - A **resource class** is a distinct set of slot requirements and rules for the choice of a worker.
-//! - A **lane** is a queue of tasks whose run adds a need of its own: units of rate limits, the worker of its other tasks,
-//!   or labels of the worker. It exists only while it has tasks. While a rate limit has too few units for its head, a lane
-//!   is suspended: it has no head until the limit [resumes](Scheduler::resume) it.
-//! - A **fairness group** is a workflow. Groups take turns: the group with the oldest latest assignment is next,
+//! - A **temporary queue** contains tasks whose run adds requirements: units of rate limits, the worker of its other
+//!   tasks, or labels of the worker. It exists only while it has tasks. While a rate limit has too few units for its
+//!   head, a temporary queue is suspended: it has no head until the limit [resumes](Scheduler::resume) it.
+//! - A **fairness group** is a workflow. Groups take turns: the group whose latest assignment is the oldest is next,
 //!   independent of priorities, which order the tasks within a workflow only.
 //! - A **worker pool** is the set of workers that serve the same actions. It has an index of the queue heads that wait
 //!   for it, and of its workers by their free slots. A fleet has one pool for each kind of worker.
 //!
 //! Cost: a change of a queue's head takes O(p log n) for the p pools that serve its action. The search for the next
 //! task of a worker, or for a worker of a task, takes O(c + log n) for the c resource classes with waiting tasks. The
-//! number n of queued tasks, queues or workers affects both only by its logarithm. The exception is a class with rules for
-//! the choice of a worker: the search for its worker ranks all workers with enough free units.
+//! number n of queued tasks, queues or workers affects both only by its logarithm. A class that desires labels is
+//! searched once for each distinct set of labels of the workers with free units, since workers with equal labels have
+//! equal ranks.
 
 mod pool;
 mod queue;
 
 pub(crate) use self::{
-    pool::{Candidate, PoolId},
+    pool::{Candidate, Labels, PoolId, WorkerPool},
     queue::{QueueId, QueuePosition, RateDemands, ResourceClass, TaskQueue},
 };
 
@@ -41,10 +42,7 @@ use std::{
     sync::Arc,
 };
 
-use self::{
-    pool::WorkerPool,
-    queue::{ClassId, GroupId, QueueKey},
-};
+use self::queue::{ClassId, GroupId, QueueKey};
 use super::{placement::Placement, slots::Slot};
 use crate::hatchet::wire::{RunId, WorkerId};
 
@@ -61,17 +59,17 @@ struct FairnessGroup {
 
 /// All queues and worker pools.
 ///
-/// Groups, and queues and classes of declared tasks, are never removed. Their number is bounded by that of declared
-/// workflows, actions and distinct requirements. A lane is removed with its last task, its class with the last queue of
-/// the class, and a pool with its last worker.
+/// Groups, and queues and classes of declared tasks, are never removed. Their number is bounded by the number of
+/// declared workflows, actions and distinct requirements. A temporary queue is removed with its last task, its class
+/// with the last queue of the class, and a pool with its last worker.
 ///
-/// Invariant: the head of every queue that has one is registered in every pool that serves the queue's action, under the
-/// current turn of the queue's group.
+/// Invariant: the head of every queue that has one is registered in every pool that serves the queue's action, under
+/// the current turn of the queue's group.
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler {
     queues: Vec<TaskQueue>,
     queue_ids: HashMap<QueueKey, QueueId>,
-    /// Indexes of removed lanes in `queues`.
+    /// Indexes of removed temporary queues in `queues`.
     free_queues: Vec<QueueId>,
     queues_by_action: HashMap<Arc<str>, BTreeSet<QueueId>>,
     groups: Vec<FairnessGroup>,
@@ -91,7 +89,7 @@ pub(crate) struct Scheduler {
 
 /// Queues: adding tasks and taking them out.
 impl Scheduler {
-    /// Returns the queue of an action of a workflow with these needs. Creates it if it is new.
+    /// Returns the queue of an action of a workflow with these requirements. Creates it if it is new.
     pub(crate) fn queue_for(&mut self, workflow: &Arc<str>, action: &Arc<str>, class: &ResourceClass) -> QueueId {
         let Self { groups, group_ids, .. } = self;
         let group = *group_ids.entry(workflow.clone()).or_insert_with(|| {
@@ -100,13 +98,14 @@ impl Scheduler {
         });
         let key = QueueKey { group, action: action.clone(), class: self.class_id(class), rates: None };
         let id = self.queue_of_key(key, class, false);
-        // A lane with the same needs becomes the queue.
-        self.queues[id.0].is_lane = false;
+        // A temporary queue with the same requirements becomes permanent.
+        self.queues[id.0].is_temporary = false;
         id
     }
 
-    /// Returns the lane for a task of a queue with these needs of its own. Creates it if it is new.
-    pub(crate) fn lane(
+    /// Returns the temporary queue for a task of a declared queue whose run adds these requirements. Creates it if it
+    /// is new.
+    pub(crate) fn temporary_queue(
         &mut self,
         queue: QueueId,
         placement: Option<Arc<Placement>>,
@@ -119,12 +118,12 @@ impl Scheduler {
         self.queue_of_key(key, &class, true)
     }
 
-    fn queue_of_key(&mut self, key: QueueKey, class: &ResourceClass, is_lane: bool) -> QueueId {
+    fn queue_of_key(&mut self, key: QueueKey, class: &ResourceClass, is_temporary: bool) -> QueueId {
         if let Some(known) = self.queue_ids.get(&key) {
             return *known;
         }
         self.classes[key.class.0].1 += 1;
-        let mut queue = TaskQueue::new(key.clone(), class.clone(), is_lane);
+        let mut queue = TaskQueue::new(key.clone(), class.clone(), is_temporary);
         queue.is_paused = self.groups[key.group.0].is_paused;
         let id = match self.free_queues.pop() {
             Some(free) => {
@@ -159,8 +158,8 @@ impl Scheduler {
         id
     }
 
-    /// Removes a lane without tasks, and its class with its last queue.
-    fn remove_lane(&mut self, id: QueueId) {
+    /// Removes a temporary queue without tasks, and its class with its last queue.
+    fn remove_temporary_queue(&mut self, id: QueueId) {
         let TaskQueue { key, class, .. } = &self.queues[id.0];
         if self.queue_ids.remove(key).is_none() {
             return;
@@ -177,7 +176,7 @@ impl Scheduler {
         }
     }
 
-    /// A queue. The index of a removed lane has an empty queue, or a newer lane.
+    /// A queue. The index of a removed temporary queue has an empty queue, or a newer temporary queue.
     pub(crate) fn queue(&self, id: QueueId) -> &TaskQueue {
         &self.queues[id.0]
     }
@@ -196,15 +195,15 @@ impl Scheduler {
         self.change(id, |queue| queue.insert(position, task));
     }
 
-    /// Removes a task, and a lane with its last task. Returns whether a lane was removed.
+    /// Removes a task, and a temporary queue with its last task. Returns whether the queue was removed.
     pub(crate) fn remove(&mut self, id: QueueId, position: QueuePosition) -> bool {
         self.change(id, |queue| queue.remove(position));
         let queue = &self.queues[id.0];
-        let is_unused_lane = queue.is_lane && queue.is_empty();
-        if is_unused_lane {
-            self.remove_lane(id);
+        let is_unused = queue.is_temporary && queue.is_empty();
+        if is_unused {
+            self.remove_temporary_queue(id);
         }
-        is_unused_lane
+        is_unused
     }
 
     /// Withdraws the tasks of a queue until [`resume`](Self::resume): a rate limit has too few units for the head.
@@ -221,7 +220,7 @@ impl Scheduler {
     pub(crate) fn set_paused(&mut self, workflow: &str, is_paused: bool) -> Vec<QueueId> {
         let Some(group) = self.group_ids.get(workflow).copied() else { return Vec::new() };
         self.groups[group.0].is_paused = is_paused;
-        let queues = (0..self.queues.len()).filter(|at| self.queues[*at].key.group == group).map(QueueId);
+        let queues = (0..self.queues.len()).filter(|index| self.queues[*index].key.group == group).map(QueueId);
         let queues: Vec<QueueId> = queues.collect();
         for id in &queues {
             self.change(*id, |queue| queue.is_paused = is_paused);
@@ -277,10 +276,10 @@ impl Scheduler {
         self.last_turn = last_assignment;
     }
 
-    /// Number of lanes.
+    /// Number of temporary queues.
     #[cfg(test)]
-    pub(super) fn lanes(&self) -> usize {
-        self.queue_ids.values().filter(|id| self.queues[id.0].is_lane).count()
+    pub(super) fn temporary_queues(&self) -> usize {
+        self.queue_ids.values().filter(|id| self.queues[id.0].is_temporary).count()
     }
 
     /// Number of queues that wait for units of a rate limit.
@@ -348,29 +347,29 @@ impl Scheduler {
         }
     }
 
-    /// Replaces a worker's advertisement of free slots. A worker that is not ready advertises no slots.
+    /// Replaces a worker's advertisement of free slots and labels. A worker that is not ready advertises no slots.
     pub(crate) fn advertise(
         &mut self,
         pool: PoolId,
         worker: WorkerId,
         slots: &[Slot],
+        labels: &Labels,
         last_assignment: u64,
         is_ready: bool,
     ) {
         if let Some(pool) = self.pools.get_mut(&pool) {
-            pool.advertise(worker, slots, last_assignment, is_ready);
+            pool.advertise(worker, slots, labels, last_assignment, is_ready);
         }
     }
 
-    /// The queue with the next task for a pool, among those of the classes that `fit`.
+    /// The queue with the next task for a pool, among the queues of the classes that `fit`.
     pub(crate) fn next_queue(&self, pool: PoolId, fit: impl Fn(&ResourceClass) -> bool) -> Option<QueueId> {
         self.pools.get(&pool)?.next_queue(|class| fit(&self.classes[class.0].0))
     }
 
-    /// Returns, for each pool that serves a queue, its workers with enough free units of the first required slot type,
-    /// best candidate first.
-    pub(crate) fn candidates(&self, queue: &TaskQueue) -> impl Iterator<Item = impl Iterator<Item = Candidate>> {
+    /// The pools that serve a queue.
+    pub(crate) fn pools_of(&self, queue: &TaskQueue) -> impl Iterator<Item = &WorkerPool> {
         let pools = self.pools_by_action.get(&queue.key.action).into_iter().flatten();
-        pools.filter_map(|id| self.pools.get(id)).map(|pool| pool.candidates(&queue.class.requirements))
+        pools.filter_map(|id| self.pools.get(id))
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct QueueKey {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ResourceClass {
     pub(crate) requirements: SlotRequirements,
-    /// The workers that may run it, and those that it prefers; `None` for any worker with the slots.
+    /// The workers that may run it, and the workers that it prefers; `None` for any worker with the slots.
     pub(crate) placement: Option<Arc<Placement>>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct TaskQueue {
     pub(super) key: QueueKey,
     pub(crate) class: ResourceClass,
     /// Whether the queue exists only while it has tasks.
-    pub(super) is_lane: bool,
+    pub(super) is_temporary: bool,
     /// Whether its tasks wait for units of a rate limit, so that no worker gets them.
     pub(super) is_suspended: bool,
     tasks: BTreeMap<QueuePosition, RunId>,
@@ -73,8 +73,8 @@ pub(crate) struct TaskQueue {
 }
 
 impl TaskQueue {
-    pub(super) fn new(key: QueueKey, class: ResourceClass, is_lane: bool) -> Self {
-        Self { key, class, is_lane, is_suspended: false, is_paused: false, tasks: BTreeMap::new() }
+    pub(super) fn new(key: QueueKey, class: ResourceClass, is_temporary: bool) -> Self {
+        Self { key, class, is_temporary, is_suspended: false, is_paused: false, tasks: BTreeMap::new() }
     }
 
     /// Units of rate limits that each of its tasks takes.
@@ -82,7 +82,7 @@ impl TaskQueue {
         self.key.rates.as_ref()
     }
 
-    /// The task to assign next; `None` if the queue is empty or suspended.
+    /// Returns the task to assign next; `None` if the queue is empty, suspended or paused.
     pub(crate) fn head(&self) -> Option<RunId> {
         if self.is_suspended || self.is_paused {
             return None;
@@ -94,7 +94,7 @@ impl TaskQueue {
         self.tasks.is_empty()
     }
 
-    /// The position of the head.
+    /// Returns the position of the task that [`head`](Self::head) returns.
     pub(super) fn head_position(&self) -> Option<QueuePosition> {
         if self.is_suspended || self.is_paused {
             return None;

@@ -25,12 +25,12 @@ pub(super) fn conditions_row(task: &RunId, state: &ConditionState, now: ClockRea
         ConditionStage::OnWaits => ConditionStageRecord::OnWaits,
         ConditionStage::Decided => ConditionStageRecord::Decided,
     };
-    let index = |index: &usize| u32::try_from(*index).unwrap_or(u32::MAX);
+    let number = |index: &usize| u32::try_from(*index).unwrap_or(u32::MAX);
     let record = ConditionsRecord {
         task: Id::of(task.uuid()),
         stage: stage.into(),
-        met: state.met.iter().map(|(at, data)| (index(at), data.to_string())).collect(),
-        sleeps: state.sleeps.iter().map(|(at, end)| (index(at), now.wall_time_of(*end).0)).collect(),
+        met: state.met.iter().map(|(wait, data)| (number(wait), data.to_string())).collect(),
+        sleeps: state.sleeps.iter().map(|(wait, end)| (number(wait), now.wall_time_of(*end).0)).collect(),
     };
     Row { head: record.encode_to_vec(), texts: [None, None] }
 }
@@ -51,14 +51,14 @@ impl State {
         let Some(conditions) = spec.definition.conditions.clone() else {
             return Err(Damaged(format!("task {task} has no conditions")));
         };
-        let met: BTreeMap<_, _> = record.met.into_iter().map(|(at, data)| (at as usize, data.into())).collect();
+        let met: BTreeMap<_, _> = record.met.into_iter().map(|(wait, data)| (wait as usize, data.into())).collect();
         let mut state = ConditionState::restored(stage, met);
-        for (at, until) in record.sleeps {
-            let declared = match conditions.waits.get(at as usize).map(|wait| &wait.kind) {
+        for (index, until) in record.sleeps {
+            let declared = match conditions.waits.get(index as usize).map(|wait| &wait.kind) {
                 Some(WaitKind::Sleep { duration, .. }) => *duration,
                 Some(WaitKind::Event { .. }) | None => Duration::ZERO,
             };
-            state.sleeps.insert(at as usize, now.plus(Timestamp(until).since(now.wall).min(declared)));
+            state.sleeps.insert(index as usize, now.plus(Timestamp(until).since(now.wall).min(declared)));
         }
         self.conditions.restore(task, state, &conditions, &mut self.timers);
         Ok(())

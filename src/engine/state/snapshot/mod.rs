@@ -7,8 +7,8 @@
 //! | streams, subscribers, buffered chunks | lost |
 //!
 //! Deadlines are stored as times of the wall clock, the only clock that continues between two starts, and are converted
-//! back to the monotonic clock. As somebody may have set the wall clock in between, no restored wait is longer than the
-//! declared one.
+//! back to the monotonic clock. As the wall clock may have been set in between, no restored wait is longer than the
+//! declared wait.
 
 mod conditions;
 mod limits;
@@ -19,4 +19,4 @@ mod text;
 mod workflows;
 
 #[cfg(any(feature = "durable", test))]
-pub(crate) use self::restore::Restore;
+pub(crate) use self::restore::{Restore, Validate, ValidateFilter};

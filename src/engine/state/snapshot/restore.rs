@@ -22,6 +22,7 @@ use crate::{
             idempotency::{Claim, Lease},
             logs::{LEVELS, LogLine},
             machine::{Ids, State},
+            predicate::FilterRule,
             runs::ChildKey,
             time::{ClockReading, Timer, Timestamp},
             triggers::{Cron, Event, RunTemplate},
@@ -35,11 +36,15 @@ use crate::{
 /// Validates a stored declaration.
 pub(crate) type Validate = Box<dyn FnMut(Declaration) -> Result<Definition, String> + Send>;
 
+/// Validates the scope, the expression and the payload of a stored event filter.
+pub(crate) type ValidateFilter = fn(&str, &str, &str) -> Result<FilterRule, String>;
+
 /// Restores a state row by row, with the tables in the order of [`Table::ALL`].
 pub(crate) struct Restore {
     state: State,
     now: ClockReading,
     validate: Validate,
+    validate_filter: ValidateFilter,
     runs: RestoredRuns,
     /// The conditions of tasks, which are restored after the runs.
     conditions: Vec<ConditionsRecord>,
@@ -48,11 +53,18 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    pub(crate) fn new(timings: Timings, retention: Retention, ids: Ids, validate: Validate, now: ClockReading) -> Self {
+    pub(crate) fn new(
+        timings: Timings,
+        retention: Retention,
+        ids: Ids,
+        (validate, validate_filter): (Validate, ValidateFilter),
+        now: ClockReading,
+    ) -> Self {
         Self {
             state: State::new(timings, retention, ids),
             now,
             validate,
+            validate_filter,
             runs: RestoredRuns::default(),
             conditions: Vec::new(),
             obsolete_schedules: Vec::new(),
@@ -75,7 +87,7 @@ impl Restore {
             Table::Workers => self.worker(decode(row.head)?),
             Table::Lines => self.line(row, &decode(row.head)?),
             Table::Events => self.event(row, decode(row.head)?),
-            Table::Filters => self.state.restore_filter(row, decode(row.head)?),
+            Table::Filters => self.state.restore_filter(row, decode(row.head)?, self.validate_filter),
             Table::Schedules => self.schedule(row, &decode(row.head)?),
             Table::Crons => self.cron(row, decode(row.head)?),
             Table::RateLimits => self.rate_limit(row.key, &decode(row.head)?),
@@ -138,8 +150,8 @@ impl Restore {
     fn claim(&mut self, key: &[u8], record: &ClaimRecord) -> Result<(), Damaged> {
         let key: Arc<str> = std::str::from_utf8(key).map_err(|e| Damaged(e.to_string()))?.into();
         let lease = Lease { ttl: Duration::from_millis(record.ttl), until_end: record.until_end };
-        let left = Timestamp(record.until).since(self.now.wall).min(lease.ttl);
-        let timer = self.state.timers.set(self.now.plus(left), Timer::IdempotencyKey(key.clone()));
+        let remaining = Timestamp(record.until).since(self.now.wall).min(lease.ttl);
+        let timer = self.state.timers.set(self.now.plus(remaining), Timer::IdempotencyKey(key.clone()));
         let run = required_id(record.run, "the run")?;
         self.state.idempotency_keys.restore(key, Claim { run, lease, timer });
         Ok(())
@@ -195,7 +207,8 @@ impl Restore {
 
     fn rate_limit(&mut self, key: &[u8], record: &RateLimitRecord) -> Result<(), Damaged> {
         let key: Arc<str> = std::str::from_utf8(key).map_err(|e| Damaged(e.to_string()))?.into();
-        self.state.rate_limits.restore(key, limits::rate_limit_from_record(record, self.now)?);
+        let limit = limits::rate_limit_from_record(record, self.now)?;
+        self.state.rate_limits.restore(&key, limit, self.now, &mut self.state.timers);
         Ok(())
     }
 

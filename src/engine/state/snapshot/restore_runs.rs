@@ -16,8 +16,8 @@ use crate::{
             machine::State,
             runs::{Finish, Origin, Parent, Phase, ReorderBuffer, Run, Running, Task, TaskHistory, TriggeringFilter},
             scheduler::QueuePosition,
-            slots,
-            time::{ClockReading, Timer, Timestamp},
+            slots::{self, SlotRequirements},
+            time::{ClockReading, MonotonicInstant, Timer, Timestamp},
         },
     },
     hatchet::wire::{RunId, WorkerId},
@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct RestoredRuns {
     /// All runs in the order of creation.
     runs: Vec<(RunId, Run)>,
-    /// Index of the run of the latest task; that of the next task is the same or a later one.
+    /// Index of the run of the latest task. The next task belongs to the same run or to a later run.
     current: usize,
     waiting: Vec<RunId>,
     queued: Vec<RunId>,
@@ -125,7 +125,7 @@ impl RestoredRuns {
             ..Task::new(run_id, row.number, spec)
         };
         self.restore_phase(state, now, id, &mut task, &record, row.texts[0])?;
-        if task.admitted_groups > 0 || matches!(task.phase, Phase::Held) {
+        if task.admitted_groups > 0 || matches!(task.phase, Phase::Unadmitted) {
             self.in_groups.push(id);
         }
         state.scheduler.restore_turn(queue, record.assignment);
@@ -137,6 +137,7 @@ impl RestoredRuns {
         Ok(())
     }
 
+    /// Restores the phase of a task, with its timer, and an attempt on its worker.
     fn restore_phase(
         &mut self,
         state: &mut State,
@@ -150,7 +151,7 @@ impl RestoredRuns {
         let Some(spec) = run.version.task(task.spec) else { return Ok(()) };
         let definition = spec.definition;
         let until = Timestamp(record.until);
-        let left = |limit: Duration| now.plus(until.since(now.wall).min(limit));
+        let deadline_after = |limit: Duration| now.plus(until.since(now.wall).min(limit));
         let mut deadline = None;
         task.phase = match StageRecord::try_from(record.stage) {
             Ok(StageRecord::Waiting) => {
@@ -158,45 +159,28 @@ impl RestoredRuns {
                 Phase::Waiting(0)
             }
             Ok(StageRecord::Queued) => {
-                deadline = Some(left(definition.schedule_timeout));
+                deadline = Some(deadline_after(definition.schedule_timeout));
                 self.queued.push(id);
                 Phase::Queued(QueuePosition::new(run.priority, record.position))
             }
-            Ok(StageRecord::Held) => {
-                deadline = Some(left(definition.schedule_timeout));
-                Phase::Held
+            Ok(StageRecord::Unadmitted) => {
+                deadline = Some(deadline_after(definition.schedule_timeout));
+                Phase::Unadmitted
             }
             Ok(StageRecord::BackOff) => {
                 let delay = definition.backoff.map_or(Duration::ZERO, |backoff| backoff.before(record.failures));
-                deadline = Some(left(delay));
+                deadline = Some(deadline_after(delay));
                 Phase::BackOff
             }
             Ok(StageRecord::Running) => {
-                // The timeout may have been extended beyond the declared one. The start is a display time, which stops
-                // while the wall clock is set back, so an extension may be lost, but never a part of the declared
+                // The timeout may have been extended beyond the declared timeout. The start is a display time, which
+                // stops while the wall clock is set back, so an extension may be lost, but never a part of the declared
                 // timeout.
                 let extended = until.since(task.started.unwrap_or(until));
-                let end = left(extended.max(definition.timeout));
+                let end = deadline_after(extended.max(definition.timeout));
                 deadline = Some(end);
                 task.chunks = Some(Box::new(ReorderBuffer::resumed()));
-                let worker_id: WorkerId = required_id(record.worker, "the worker")?;
-                match state.workers.get_mut_untracked(worker_id) {
-                    Some(worker) => {
-                        if record.holds_slots {
-                            slots::occupy(&mut worker.slots, &definition.requirements);
-                        }
-                        worker.running.insert(record.assignment, id);
-                        worker.last_assignment = worker.last_assignment.max(record.assignment);
-                    }
-                    None => drop(self.lost.insert(record.assignment, id)),
-                }
-                Phase::Running(Running {
-                    worker: worker_id,
-                    assignment: record.assignment,
-                    holds_slots: record.holds_slots,
-                    deadline: end,
-                    acknowledged: record.acknowledged,
-                })
+                Phase::Running(restore_running(state, &mut self.lost, id, record, &definition.requirements, end)?)
             }
             Ok(StageRecord::Completed) => Phase::Completed(required_text(text, "the output")?),
             Ok(StageRecord::Failed) => Phase::Failed(required_text(text, "the error")?),
@@ -212,16 +196,16 @@ impl RestoredRuns {
     fn restore_end(&mut self, state: &State, now: ClockReading, task: &Task) {
         let run = &mut self.runs[self.current].1;
         run.open = run.open.saturating_sub(1);
-        let at = task.finished.unwrap_or_default();
+        let finished = task.finished.unwrap_or_default();
         // Only the wall clock has continued since then.
-        let left = state.retention.age.saturating_sub(now.display.since(at));
-        let finish = Finish { at, seq: task.finish_seq, retained_until: now.plus(left) };
+        let remaining = state.retention.age.saturating_sub(now.display.since(finished));
+        let finish = Finish { at: finished, seq: task.finish_seq, retained_until: now.plus(remaining) };
         let is_later = |before: &Finish| (before.seq, before.at) > (finish.seq, finish.at);
         run.finished = Some(run.finished.filter(is_later).unwrap_or(finish));
     }
 
-    /// Inserts all runs, counts the blockers of waiting tasks, and fills the concurrency groups and the queues. Returns the
-    /// tasks that have lost their worker, by their assignment.
+    /// Inserts all runs, counts the blockers of waiting tasks, and fills the concurrency groups and the queues. Returns
+    /// the tasks that have lost their worker, by their assignment.
     pub(super) fn finish(self, state: &mut State) -> Result<BTreeMap<u64, RunId>, Damaged> {
         let Self { runs, waiting, queued, in_groups, lost, .. } = self;
         let runs_in_groups: Vec<RunId> = runs.iter().filter(|(_, run)| run.is_in_groups).map(|(id, _)| *id).collect();
@@ -237,6 +221,35 @@ impl RestoredRuns {
         }
         Ok(lost)
     }
+}
+
+/// Restores an attempt on its worker. If the worker no longer exists, adds the attempt to `lost`.
+fn restore_running(
+    state: &mut State,
+    lost: &mut BTreeMap<u64, RunId>,
+    id: RunId,
+    record: &TaskRecord,
+    requirements: &SlotRequirements,
+    deadline: MonotonicInstant,
+) -> Result<Running, Damaged> {
+    let worker_id: WorkerId = required_id(record.worker, "the worker")?;
+    match state.workers.get_mut_untracked(worker_id) {
+        Some(worker) => {
+            if record.holds_slots {
+                slots::occupy(&mut worker.slots, requirements);
+            }
+            worker.running.insert(record.assignment, id);
+            worker.last_assignment = worker.last_assignment.max(record.assignment);
+        }
+        None => drop(lost.insert(record.assignment, id)),
+    }
+    Ok(Running {
+        worker: worker_id,
+        assignment: record.assignment,
+        holds_slots: record.holds_slots,
+        deadline,
+        acknowledged: record.acknowledged,
+    })
 }
 
 impl State {

@@ -163,17 +163,17 @@ fn task_row(id: &RunId, task: &Task, now: ClockReading) -> Row {
         failures: task.failures,
         reassignments: task.reassignments,
         assignment: task.assignment,
-        started: task.started.map(|at| at.0),
-        finished: task.finished.map(|at| at.0),
+        started: task.started.map(|time| time.0),
+        finished: task.finished.map(|time| time.0),
         finish_seq: task.finish_seq,
-        until: task.timer.map_or(0, |(at, _)| now.wall_time_of(at).0),
+        until: task.timer.map_or(0, |(deadline, _)| now.wall_time_of(deadline).0),
         history: Some(task.history.to_record()),
         admitted_groups: u32::try_from(task.admitted_groups).unwrap_or(u32::MAX),
         ..TaskRecord::default()
     };
     let (stage, text) = match &task.phase {
         Phase::Waiting(_) => (StageRecord::Waiting, None),
-        Phase::Held => (StageRecord::Held, None),
+        Phase::Unadmitted => (StageRecord::Unadmitted, None),
         Phase::Queued(position) => {
             record.position = position.seq;
             (StageRecord::Queued, None)
@@ -214,16 +214,16 @@ fn claim_row(claim: &Claim, now: ClockReading) -> Row {
 }
 
 fn worker_row(id: &WorkerId, worker: &Worker) -> Row {
-    let slot = |slot: &Slot| SlotRecord { kind: slot.kind.to_string(), limit: slot.limit };
+    let slot_record = |slot: &Slot| SlotRecord { kind: slot.kind.to_string(), limit: slot.limit };
     let record = WorkerRecord {
         id: Id::of(id.uuid()),
         name: worker.name.clone(),
         actions: worker.actions.iter().map(|action| action.to_string()).collect(),
-        slots: worker.slots.iter().map(slot).collect(),
+        slots: worker.slots.iter().map(slot_record).collect(),
         labels: worker.labels.clone(),
         runtime: worker.runtime.clone(),
         registered: worker.registered.0,
-        listened: worker.listened.map(|at| at.0),
+        listened: worker.listened.map(|time| time.0),
         paused: worker.paused,
         unsubscribed: worker.unsubscribed,
         in_process: worker.in_process,

@@ -13,8 +13,7 @@ use crate::engine::{
     },
     state::{
         machine::State,
-        predicate::{FilterRule, Predicate},
-        snapshot::text::required_text,
+        snapshot::{restore::ValidateFilter, text::required_text},
         time::{Timestamp, millis},
         triggers::EventFilter,
         workflows::{Pause, PauseBehavior, Settings},
@@ -58,13 +57,17 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn restore_filter(&mut self, row: StoredRow<'_>, record: FilterRecord) -> Result<(), Damaged> {
+    pub(super) fn restore_filter(
+        &mut self,
+        row: StoredRow<'_>,
+        record: FilterRecord,
+        validate: ValidateFilter,
+    ) -> Result<(), Damaged> {
         let expression = required_text(row.texts[0], "the expression")?;
-        let predicate = Predicate::compile(&expression).map_err(Damaged)?;
         let payload = required_text(row.texts[1], "the payload")?;
         let filter = EventFilter {
             workflow: required_id(record.workflow, "the workflow's id")?,
-            rule: FilterRule { scope: record.scope.into(), predicate, payload },
+            rule: validate(&record.scope, &expression, &payload).map_err(Damaged)?,
             declared: record.declared,
             created: Timestamp(record.created),
             updated: Timestamp(record.updated),

@@ -1,4 +1,4 @@
-//! Concurrency groups.
+//! Tests of concurrency groups: admission, strategies, and restarts.
 
 use super::{
     restart::{snapshot, tracked_world},
@@ -36,14 +36,14 @@ fn world(max_runs: i32, strategy: LimitStrategy) -> World {
     world
 }
 
-fn three(world: &mut World) -> [RunId; 3] {
+fn trigger_three(world: &mut World) -> [RunId; 3] {
     [0, 1, 2].map(|_| world.trigger_key("t", "x"))
 }
 
 #[test]
 fn members_beyond_the_limit_wait_for_admission() {
     let mut world = world(1, GroupRoundRobin);
-    let runs = three(&mut world);
+    let runs = trigger_three(&mut world);
     let other = world.trigger_key("t", "y");
     assert_eq!(world.all(&runs), [Running, Queued, Queued]);
     assert_eq!(world.all(&[other]), [Running], "another key is another group");
@@ -64,7 +64,7 @@ fn strategy_selects_the_cancelled_members() {
         (LimitStrategy::CancelQueuedExceptOldest, [Running, Queued, Cancelled]),
     ] {
         let mut world = world(1, strategy);
-        let runs = three(&mut world);
+        let runs = trigger_three(&mut world);
         assert_eq!(world.all(&runs), expected, "{strategy:?}");
         let stops = world.effects.iter().filter(|effect| matches!(effect, Effect::StopAttempt { .. })).count();
         assert_eq!(stops, if strategy == CancelInProgress { 2 } else { 0 });
@@ -76,7 +76,7 @@ fn strategy_selects_the_cancelled_members() {
 }
 
 #[test]
-fn retry_stays_in_group_and_back_off_leaves_it() {
+fn immediate_retry_stays_in_group_and_delayed_retry_leaves_it() {
     for (delay, expected) in [(false, [Running, Queued]), (true, [Queued, Running])] {
         let mut world = World::new();
         world.declare("t", |t| {
@@ -105,7 +105,7 @@ fn retried_member_is_not_replaced_by_a_newer_one() {
 }
 
 #[test]
-fn task_stays_in_a_chain_of_groups() {
+fn task_stays_in_first_group_while_it_waits_for_second() {
     let mut world = World::new();
     world.declare("t", |t| t.concurrency = vec![rule("input.k", 1, GroupRoundRobin), rule("'z'", 1, GroupRoundRobin)]);
     world.worker(&["t"], 100);
@@ -174,7 +174,7 @@ fn limit_by_expression_is_that_of_the_newest_member() {
 }
 
 #[test]
-fn task_fails_with_the_error_of_its_key() {
+fn task_fails_with_the_error_of_its_key_expression() {
     let mut world = world(1, GroupRoundRobin);
     let run = world.trigger("t");
     let error = "failed to parse step expression (input.k): no such key: k";
@@ -193,14 +193,14 @@ fn schedule_timeout_ends_wait_for_admission() {
         t.concurrency = vec![rule("input.k", 1, GroupRoundRobin)];
     });
     world.worker(&["t"], 100);
-    let runs = three(&mut world);
+    let runs = trigger_three(&mut world);
     world.seconds(6);
     assert_eq!(world.all(&runs), [Running, Cancelled, Cancelled]);
     assert!(world.state.task(runs[2]).unwrap().history.last() == Some(HistoryEventKind::ScheduleTimedOut));
 }
 
 #[test]
-fn held_on_failure_task_is_admitted_after_a_restart() {
+fn waiting_on_failure_task_is_admitted_after_a_restart() {
     let (mut world, mut store) = tracked_world();
     let concurrency = vec![rule("'rescue'", 1, GroupRoundRobin)];
     let rescue = TaskDefinition { on_failure: true, concurrency, ..World::task("rescue", &[]) };
@@ -238,8 +238,11 @@ fn groups_survive_a_restart() {
     assert_eq!(before, snapshot(&world.state));
     let (worker, _) = world.worker(&["t", "dag"], 100);
     for _ in 0..6 {
-        let all: Vec<RunId> =
-            runs.iter().copied().chain(dags.iter().flat_map(|r| [0, 1].map(|at| world.task_at(*r, at)))).collect();
+        let all: Vec<RunId> = runs
+            .iter()
+            .copied()
+            .chain(dags.iter().flat_map(|r| [0, 1].map(|index| world.task_at(*r, index))))
+            .collect();
         for task in all {
             if world.status(task).0 == Running {
                 let attempt = world.status(task).1;

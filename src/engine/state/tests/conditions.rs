@@ -1,4 +1,4 @@
-//! Conditions of tasks.
+//! Tests of conditions that start, skip or cancel a task.
 
 use super::{restart::MemoryStore, *};
 use crate::engine::state::{
@@ -26,18 +26,18 @@ pub(super) fn parent(action: ConditionAction, group: usize, parent: usize, expre
 pub(super) fn task(
     name: &str,
     parents: &[usize],
-    of_parents: Vec<ParentCondition>,
+    parent_conditions: Vec<ParentCondition>,
     waits: Vec<WaitCondition>,
 ) -> TaskDefinition {
-    let conditions = Some(Arc::new(Conditions { parents: of_parents, waits }));
+    let conditions = Some(Arc::new(Conditions { parents: parent_conditions, waits }));
     TaskDefinition { conditions, ..World::task(name, parents) }
 }
 
 /// a ─► b with these conditions ─► c.
-fn chain(of_parents: Vec<ParentCondition>, waits: Vec<WaitCondition>) -> World {
+fn chain(parent_conditions: Vec<ParentCondition>, waits: Vec<WaitCondition>) -> World {
     let mut world = World::new();
     world.state.track_changes();
-    let b = task("b", &[0], of_parents, waits);
+    let b = task("b", &[0], parent_conditions, waits);
     world.declare_all("dag", vec![World::task("a", &[]), b, World::task("c", &[1])], |_| ());
     world.worker(&["dag"], 1);
     world
@@ -91,11 +91,33 @@ fn later_event_starts_tasks_in_the_order_of_their_waits() {
     assert!(world.state.conditions.predicates("k").is_empty(), "nothing waits");
 }
 
+#[cfg(feature = "cel")]
+#[test]
+fn event_evaluates_each_predicate_of_its_key_once() {
+    let waits =
+        [(0, "input.n > 1"), (1, "input.n > 2")].map(|(group, text)| event(ConditionAction::Wait, group, "k", text));
+    let mut world = chain(Vec::new(), waits.into());
+    let runs: Vec<RunId> = (0..50).map(|_| complete_first(&mut world, "{}")).collect();
+    let mut evaluated = Vec::new();
+    let met = world.state.conditions.meet_event("k", &"{}".into(), |predicate| {
+        evaluated.push(predicate.text().to_string());
+        predicate.text().ends_with('1')
+    });
+    assert_eq!(evaluated, ["input.n > 1", "input.n > 2"], "one evaluation for 50 tasks");
+    let second = |run: &RunId| world.task_at(*run, 1);
+    assert_eq!(met, runs.iter().map(second).collect::<Vec<_>>(), "in the order of their waits");
+    assert_eq!(world.state.conditions.awaited_events(), 2);
+    for run in runs {
+        world.event(|state, now| state.cancel(run, now));
+    }
+    assert_eq!(world.state.conditions.awaited_events(), 0);
+}
+
 #[test]
 fn event_does_not_count_for_runs_that_it_triggers() {
     let mut world = World::new();
     let waits = vec![event(ConditionAction::Wait, 0, "k", "")];
-    world.declare_all("dag", vec![task("a", &[], Vec::new(), waits)], |of| of.events = vec!["k".into()]);
+    world.declare_all("dag", vec![task("a", &[], Vec::new(), waits)], |dag| dag.events = vec!["k".into()]);
     push(&mut world, "k", "{}");
     let run = world.state.runs.by_age().next().unwrap().0;
     assert_eq!(world.statuses(run).1, [Waiting]);

@@ -1,4 +1,4 @@
-//! Workflows of several tasks.
+//! Tests of workflows of several tasks.
 
 use super::*;
 use Stage::{Cancelled, Completed, Failed, Queued, Running, Waiting};
@@ -25,7 +25,7 @@ fn child_starts_after_all_parents_completed() {
     let mut world = diamond();
     let run = world.trigger("dag");
     assert_eq!(world.statuses(run), (RunStatus::Queued, vec![Queued, Queued, Waiting, Waiting]));
-    let [a, b, c, rescue] = [0, 1, 2, 3].map(|at| world.task_at(run, at));
+    let [a, b, c, rescue] = [0, 1, 2, 3].map(|index| world.task_at(run, index));
     assert!(![a, b, c, rescue].contains(&run), "each task has its own id");
     world.worker(&["dag"], 10);
     assert_eq!(world.started(), [(a, 0), (b, 0)]);
@@ -47,7 +47,7 @@ fn failed_task_cancels_dependents_and_starts_on_failure_task_last() {
     let mut world = diamond();
     world.worker(&["dag"], 10);
     let run = world.trigger("dag");
-    let [a, b, _, rescue] = [0, 1, 2, 3].map(|at| world.task_at(run, at));
+    let [a, b, _, rescue] = [0, 1, 2, 3].map(|index| world.task_at(run, index));
     world.fail(a, 0);
     assert_eq!(world.statuses(run), (RunStatus::Running, vec![Failed, Running, Cancelled, Waiting]));
     world.complete(b, 0);
@@ -81,7 +81,7 @@ fn replay_restarts_run_or_task_with_dependents() {
     let mut world = diamond();
     world.worker(&["dag"], 10);
     let run = world.trigger("dag");
-    let [a, b, c, rescue] = [0, 1, 2, 3].map(|at| world.task_at(run, at));
+    let [a, b, c, rescue] = [0, 1, 2, 3].map(|index| world.task_at(run, index));
     world.complete(b, 0);
     assert!(world.event(|state, now| state.replay(a, now)), "an unfinished run does not change");
     world.fail(a, 0);
@@ -109,7 +109,7 @@ fn replay_restarts_run_or_task_with_dependents() {
 #[test]
 fn long_chain_of_tasks_ends_without_deep_stack() {
     let mut world = World::new();
-    let tasks = (0..20_000usize).map(|at| World::task(&format!("t{at}"), at.checked_sub(1).as_slice()));
+    let tasks = (0..20_000usize).map(|index| World::task(&format!("t{index}"), index.checked_sub(1).as_slice()));
     world.declare_all("dag", tasks.collect(), |_| ());
     let run = world.trigger("dag");
     world.event(|state, now| state.cancel(state.run(run).unwrap().1.tasks[0], now));

@@ -1,4 +1,4 @@
-//! Fairness between workflows.
+//! Tests of the fairness between workflows.
 
 use super::*;
 

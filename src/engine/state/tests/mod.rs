@@ -35,6 +35,15 @@ use crate::{
     hatchet::wire::{Declaration, RunId, RunStatus, WorkerId},
 };
 
+impl State {
+    /// Pushes an event in one step, which the driver does in three. Returns its id.
+    fn push_event(&mut self, event: PushedEvent, now: ClockReading) -> Uuid {
+        let mut push = self.begin_event(event);
+        push.evaluate();
+        self.finish_event(push, now)
+    }
+}
+
 /// A state in virtual time, with the effects of its events.
 struct World {
     state: State,
@@ -99,8 +108,8 @@ impl World {
     }
 
     /// Sets the wall clock.
-    fn set_wall(&mut self, to: impl FnOnce(u64) -> u64) {
-        self.now.wall = Timestamp(to(self.now.wall.0));
+    fn set_wall(&mut self, change: impl FnOnce(u64) -> u64) {
+        self.now.wall = Timestamp(change(self.now.wall.0));
         self.now.display = self.now.display.max(self.now.wall);
     }
 
@@ -133,8 +142,8 @@ impl World {
     }
 
     /// A task of a run by its index.
-    fn task_at(&self, run: RunId, at: usize) -> RunId {
-        self.state.run(run).unwrap().1.tasks[at]
+    fn task_at(&self, run: RunId, index: usize) -> RunId {
+        self.state.run(run).unwrap().1.tasks[index]
     }
 
     /// The status of a run and the stages of its tasks.
@@ -181,7 +190,7 @@ impl World {
         self.event(|state, now| state.register(registration, now))
     }
 
-    /// A worker that is ready for assignments.
+    /// Registers a worker that is ready for assignments.
     fn worker(&mut self, actions: &[&str], slots: i64) -> (WorkerId, StreamId) {
         let id = self.register(actions, &[("default", slots)]);
         let stream = self.event(|state, now| state.open_stream(id, false, now)).unwrap();
@@ -210,7 +219,7 @@ impl World {
         (task.phase.status(), task.attempt)
     }
 
-    /// The attempts started since the last call, in order. Drops all other effects.
+    /// Returns the attempts started since the last call, in order. Drops all other effects.
     fn started(&mut self) -> Vec<(RunId, i32)> {
         self.effects
             .drain(..)
@@ -227,7 +236,7 @@ fn requirements(units: &[(&str, i64)]) -> SlotRequirements {
 }
 
 fn failed(error: &str, may_retry: bool) -> AttemptReport {
-    AttemptReport::Failed { error: error.into(), may_retry }
+    AttemptReport::Failed { error: error.into(), may_retry, retry_after: None }
 }
 
 fn backoff(factor: f64, max: u64) -> Option<BackOff> {

@@ -4,6 +4,7 @@ use super::{
     restart::{snapshot, tracked_world},
     *,
 };
+use crate::engine::persistence::row::Table;
 use crate::engine::state::{
     HistoryEventKind, Phase,
     expression::TaskExpression,
@@ -51,7 +52,7 @@ fn world() -> (World, WorkerId) {
 }
 
 #[test]
-fn tasks_beyond_the_units_of_a_window_wait_for_the_next() {
+fn tasks_beyond_window_units_wait_for_next_window() {
     let (mut world, worker) = world();
     let runs = [0; 5].map(|_| world.trigger("t"));
     assert_eq!(world.by_status(&runs), [Running, Running, Queued, Queued, Queued]);
@@ -62,6 +63,40 @@ fn tasks_beyond_the_units_of_a_window_wait_for_the_next() {
     assert_eq!(world.by_status(&runs)[2], Queued);
     world.seconds_with(worker, 3);
     assert_eq!(world.by_status(&runs), [Running, Running, Running, Running, Queued]);
+}
+
+#[test]
+fn wait_for_units_is_one_event_of_the_history() {
+    let (mut world, worker) = world();
+    let runs = [0; 3].map(|_| world.trigger("t"));
+    let events = |world: &World| world.state.task(runs[2]).unwrap().history.numbered().count();
+    assert_eq!((world.by_status(&runs)[2], events(&world)), (Queued, 2));
+    // Each change wakes the task, which finds too few units again.
+    for limit in 6..106 {
+        world.put_rate_limit("key", limit, Window::Minute);
+    }
+    assert_eq!((world.by_status(&runs)[2], events(&world)), (Queued, 2));
+    world.seconds_with(worker, 61);
+    assert_eq!((world.by_status(&runs)[2], events(&world)), (Running, 3));
+}
+
+#[test]
+fn history_has_each_key_for_which_a_task_waits() {
+    let mut world = World::new();
+    for key in ["a", "b"] {
+        world.put_rate_limit(key, 1, Window::Hour);
+    }
+    world.declare("t", |t| t.rate_limits = vec![fixed("a", 2), fixed("b", 2)]);
+    world.worker(&["t"], 1);
+    let run = world.trigger("t");
+    let last = |world: &World| match world.state.task(run).unwrap().history.last() {
+        Some(HistoryEventKind::RateLimited(message)) => message.split(',').next().unwrap_or_default().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(last(&world), "Rate limit exceeded for key a");
+    world.put_rate_limit("a", 3, Window::Second);
+    world.seconds(2);
+    assert_eq!(last(&world), "Rate limit exceeded for key b");
 }
 
 #[test]
@@ -107,7 +142,7 @@ fn raised_limit_and_created_key_wake_waiting_tasks() {
 }
 
 #[test]
-fn paused_key_gives_no_units_until_the_end_of_the_pause() {
+fn paused_key_gives_no_units_until_pause_ends() {
     let (mut world, worker) = world();
     let until = world.now.wall.plus(Duration::from_secs(90));
     let earlier = world.now.wall.plus(Duration::from_secs(10));
@@ -142,6 +177,113 @@ fn computed_limits_are_created_by_their_tasks() {
     assert!(error.starts_with("failed to parse step expression (int(input.k)): "), "{error}");
 }
 
+/// A workflow with a limit of three units a minute for each `input.k`, of which a task takes `units`.
+#[cfg(feature = "cel")]
+fn declare_dynamic(world: &mut World, units: i64) {
+    world.declare("t", |t| {
+        t.timeout = Duration::from_secs(3600);
+        t.schedule_timeout = Duration::from_secs(3600);
+        t.rate_limits = vec![RateRule {
+            key: RateTarget::Computed(computed("'user:' + input.k")),
+            units: RateTarget::Fixed(units),
+            limit: Some((computed("3"), Window::Minute)),
+        }];
+    });
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn dynamic_limits_are_removed_after_their_window() {
+    let (mut world, mut store) = tracked_world();
+    world.put_rate_limit("put", 1, Window::Second);
+    declare_dynamic(&mut world, 1);
+    let (worker, _) = world.worker(&["t"], 1000);
+    for key in 0..100 {
+        let run = world.trigger_key("t", &key.to_string());
+        world.complete(run, 0);
+    }
+    assert_eq!(world.state.rate_limits().count(), 101);
+    world.seconds_with(worker, 59);
+    assert_eq!(world.state.rate_limits().count(), 101, "the units of the window are still known");
+    world.seconds_with(worker, 2);
+    world.trigger_key("t", "7");
+    world.restart(&mut store);
+    world.seconds(2);
+    store.persist(&mut world.state, world.now);
+    let mut keys: Vec<&str> = world.state.rate_limits().map(|(key, _)| &**key).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["put", "user:7"]);
+    assert_eq!((store.rows(Table::RateLimits), world.state.rate_limits.timers()), (2, 1));
+    world.seconds(60);
+    store.persist(&mut world.state, world.now);
+    assert_eq!((store.rows(Table::RateLimits), world.state.rate_limits.timers()), (1, 0));
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn waiting_task_sets_its_removed_limit_again() {
+    let mut world = World::new();
+    declare_dynamic(&mut world, 2);
+    let runs = [0; 2].map(|_| world.trigger_key("t", "1"));
+    world.seconds(120);
+    assert!(world.state.rate_limit("user:1").is_none(), "no task has taken units");
+    world.worker(&["t"], 100);
+    assert_eq!(world.by_status(&runs), [Running, Queued]);
+    assert_eq!(world.state.rate_limit("user:1").unwrap().value, 1);
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn limit_set_by_resumed_worker_wakes_waiting_tasks() {
+    let mut world = World::new();
+    declare_dynamic(&mut world, 2);
+    world.declare("user", |t| {
+        t.schedule_timeout = Duration::from_secs(3600);
+        let key = RateTarget::Computed(computed("'user:1'"));
+        t.rate_limits = vec![RateRule { key, units: RateTarget::Fixed(1), limit: None }];
+    });
+    let [(paused, _), (worker, _)] = ["t", "user"].map(|name| world.worker(&[name], 1));
+    world.event(|state, now| state.pause(paused, true, now)).unwrap();
+    let setter = world.trigger_key("t", "1");
+    for _ in 0..130 {
+        world.seconds(1);
+        [paused, worker].into_iter().for_each(|worker| world.heartbeat(worker));
+    }
+    assert!(world.state.rate_limit("user:1").is_none(), "no task has taken units");
+    let user = world.trigger("user");
+    assert_eq!(world.by_status(&[setter, user]), [Queued, Queued]);
+    world.event(|state, now| state.pause(paused, false, now)).unwrap();
+    assert_eq!(world.by_status(&[setter, user]), [Running, Running]);
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn dynamic_limit_stays_while_it_is_in_use() {
+    let mut world = World::new();
+    declare_dynamic(&mut world, 4);
+    let (worker, _) = world.worker(&["t"], 100);
+    // More units than the limit: waits until the limit is raised.
+    let run = world.trigger_key("t", "1");
+    world.seconds_with(worker, 130);
+    assert!(world.state.rate_limit("user:1").is_some(), "a task waits for its units");
+    world.event(|state, now| state.cancel(run, now));
+    world.seconds_with(worker, 70);
+    assert!(world.state.rate_limit("user:1").is_none());
+    let until = world.now.wall.plus(Duration::from_secs(300));
+    for key in ["paused", "put", "required"] {
+        let run = world.trigger_key("t", key);
+        world.event(|state, now| state.cancel(run, now));
+    }
+    world.event(|state, now| state.pause_rate_limit("user:paused", until, now));
+    world.put_rate_limit("user:put", 3, Window::Minute);
+    world.declare("other", |t| t.rate_limits = vec![fixed("user:required", 1)]);
+    world.seconds_with(worker, 290);
+    assert_eq!(world.state.rate_limits().count(), 3);
+    world.seconds_with(worker, 70);
+    assert!(world.state.rate_limit("user:paused").is_none());
+    assert_eq!(world.state.rate_limits().count(), 2, "a call and a declared workflow keep their keys");
+}
+
 #[cfg(feature = "cel")]
 #[test]
 fn negative_limit_leaves_the_rate_limit_alone() {
@@ -159,7 +301,7 @@ fn negative_limit_leaves_the_rate_limit_alone() {
 
 #[cfg(feature = "cel")]
 #[test]
-fn missing_key_holds_its_tasks_until_it_is_created() {
+fn tasks_wait_until_their_missing_key_is_created() {
     let mut world = World::new();
     world.declare("t", |t| {
         let key = RateTarget::Computed(computed("'late'"));
@@ -183,16 +325,16 @@ fn declared_key_must_exist() {
 }
 
 #[test]
-fn lane_is_removed_with_its_last_task() {
+fn temporary_queue_is_removed_with_its_last_task() {
     let (mut world, _) = world();
     let runs = [0; 4].map(|_| world.trigger("t"));
-    let lanes = world.state.scheduler.lanes();
-    assert_eq!(lanes, 1);
+    let queues = world.state.scheduler.temporary_queues();
+    assert_eq!(queues, 1);
     for run in runs {
         world.event(|state, now| state.cancel(run, now));
     }
-    assert_eq!(world.state.scheduler.lanes(), 0);
-    assert_eq!(world.state.rate_limits.waiting(), (0, 0), "no key refers to the removed lane");
+    assert_eq!(world.state.scheduler.temporary_queues(), 0);
+    assert_eq!(world.state.rate_limits.waiting(), (0, 0), "no key refers to the removed queue");
 }
 
 #[cfg(feature = "cel")]

@@ -1,11 +1,11 @@
-//! Persistence and restoration of the state.
+//! Tests of the persistence and restoration of the state.
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::engine::{
     persistence::row::{Damaged, Row, RowChange, RowKey, StoredRow, Table},
-    state::{Phase, Restore, time::Timer},
+    state::{FilterRule, Phase, Restore, Run, Validate, ValidateFilter, predicate::Predicate, time::Timer},
 };
 
 /// A store in memory.
@@ -25,34 +25,43 @@ impl MemoryStore {
 
     /// Appends a protobuf field to the record of the first row of a table.
     pub(super) fn add_field(&mut self, table: Table, field: &[u8]) {
-        let (_, row) = self.0.iter_mut().find(|((of, _), _)| *of == table).unwrap();
+        let (_, row) = self.0.iter_mut().find(|((entry_table, _), _)| *entry_table == table).unwrap();
         row.head.extend_from_slice(field);
     }
 
     pub(super) fn rows(&self, table: Table) -> usize {
-        self.0.keys().filter(|(of, _)| *of == table).count()
+        self.0.keys().filter(|(entry_table, _)| *entry_table == table).count()
     }
 
     pub(super) fn load(&self, world: &World) -> Result<State, Damaged> {
         let definitions = world.definitions.clone();
         let validate = move |content: Declaration| {
-            definitions.iter().find(|of| of.content == content).cloned().ok_or_else(|| "unknown".to_owned())
+            definitions
+                .iter()
+                .find(|definition| definition.content == content)
+                .cloned()
+                .ok_or_else(|| "unknown".to_owned())
         };
         let mut count = u128::from(world.restarts + 1) << 64;
         let ids = Box::new(move || {
             count += 1;
             Uuid::from_u128(count)
         });
-        let mut restore = Restore::new(Timings::default(), world.state.retention, ids, Box::new(validate), world.now);
+        let validate_filter = |scope: &str, expression: &str, payload: &str| {
+            let predicate = Predicate::compile(expression)?;
+            Ok(FilterRule::new(scope, predicate, payload))
+        };
+        let validate: (Validate, ValidateFilter) = (Box::new(validate), validate_filter);
+        let mut restore = Restore::new(Timings::default(), world.state.retention, ids, validate, world.now);
         for table in Table::ALL {
-            for ((of, key), row) in self.0.iter().filter(|((of, _), _)| *of == table) {
+            for ((entry_table, key), row) in self.0.iter().filter(|((entry_table, _), _)| *entry_table == table) {
                 let (number, key) = match key {
                     RowKey::Number(number) => (*number, &[][..]),
                     RowKey::Bytes(bytes) => (0, &bytes[..]),
                 };
                 let [first, second] = &row.texts;
                 restore.put(
-                    *of,
+                    *entry_table,
                     StoredRow { number, key, head: &row.head, texts: [first.as_deref(), second.as_deref()] },
                 )?;
             }
@@ -74,50 +83,14 @@ impl World {
     }
 }
 
-/// Everything observable of a state except streams and heartbeats, which a restart does not preserve.
+/// Formats the state that a restart preserves: all of it except streams and heartbeats.
 pub(super) fn snapshot(state: &State) -> Vec<String> {
     let mut all = Vec::new();
     for (id, run) in state.runs.by_age() {
-        all.push(format!(
-            "run {id} {} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {} {:?}",
-            run.seq,
-            run.version.id,
-            run.input,
-            run.metadata,
-            run.priority,
-            run.parent,
-            run.origin,
-            run.created,
-            run.tasks,
-            run.idempotency_key,
-            run.open,
-            run.finished.map(|end| end.at)
-        ));
-        for id in &run.tasks {
-            let task = &state.runs.tasks[id];
-            all.push(format!(
-                "task {id} {} {} {} {:?} {} {} {} {} {:?} {:?} {:?} {:?}",
-                task.run,
-                task.seq,
-                task.spec,
-                task.phase,
-                task.attempt,
-                task.failures,
-                task.reassignments,
-                task.assignment,
-                task.timer.map(|(at, _)| at),
-                task.started,
-                task.finished,
-                sorted(&task.children),
-            ));
-            all.extend(state.lines(*id).map(|line| format!("{line:?}")));
-            if let Phase::Queued(_) = task.phase {
-                let queue = state.spec(*id).unwrap().queue;
-                all.push(format!("turn {:?}", state.scheduler.turn_of(queue)));
-            }
-        }
+        all.push(run_line(id, run));
+        run.tasks.iter().for_each(|task| all.extend(task_lines(state, *task)));
     }
-    all.push(format!("ended {:?}", state.runs.finished()));
+    all.push(format!("finished {:?}", state.runs.finished()));
     for (id, worker) in state.workers() {
         all.push(format!(
             "worker {id} {} {:?} {:?} {:?} {} {} {:?}",
@@ -144,14 +117,18 @@ pub(super) fn snapshot(state: &State) -> Vec<String> {
     let mut unordered: Vec<String> =
         claims.map(|(key, claim)| format!("{key} {} {:?}", claim.run, claim.lease)).collect();
     unordered.extend(
-        state.conditions.states.iter().map(|(task, of)| format!("{task} {:?} {:?} {:?}", of.stage, of.met, of.sleeps)),
+        state
+            .conditions
+            .states
+            .iter()
+            .map(|(task, progress)| format!("{task} {:?} {:?} {:?}", progress.stage, progress.met, progress.sleeps)),
     );
     unordered.extend(state.runs.children.iter().map(|child| format!("{child:?}")));
-    unordered.extend(state.timers.iter().filter_map(|(at, timer)| match timer {
-        Timer::Worker(_) | Timer::Chunks(_) | Timer::RateLimit(_) => None,
-        Timer::Task(_) | Timer::Condition(_) | Timer::IdempotencyKey(_) => Some(format!("{at:?} {timer:?}")),
+    unordered.extend(state.timers.iter().filter_map(|(instant, timer)| match timer {
+        Timer::Worker(_) | Timer::Chunks(_) | Timer::RateLimit(_) | Timer::DynamicRateLimit(_) => None,
+        Timer::Task(_) | Timer::Condition(_) | Timer::IdempotencyKey(_) => Some(format!("{instant:?} {timer:?}")),
     }));
-    unordered.extend(state.calendar.timers().map(|(at, timer)| format!("{at:?} {timer:?}")));
+    unordered.extend(state.calendar.timers().map(|(time, timer)| format!("{time:?} {timer:?}")));
     all.extend(sorted(&unordered));
     let mut groups: Vec<String> = state.concurrency.counts().map(|group| format!("group {group:?}")).collect();
     groups.sort();
@@ -162,6 +139,51 @@ pub(super) fn snapshot(state: &State) -> Vec<String> {
         .collect();
     limits.sort();
     all.extend(limits);
+    all
+}
+
+/// Formats the stored fields of a run.
+fn run_line(id: RunId, run: &Run) -> String {
+    format!(
+        "run {id} {} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {} {:?}",
+        run.seq,
+        run.version.id,
+        run.input,
+        run.metadata,
+        run.priority,
+        run.parent,
+        run.origin,
+        run.created,
+        run.tasks,
+        run.idempotency_key,
+        run.open,
+        run.finished.map(|end| end.at)
+    )
+}
+
+/// Formats the stored fields of a task, its log lines, and the turn of its workflow if it is queued.
+fn task_lines(state: &State, id: RunId) -> Vec<String> {
+    let task = &state.runs.tasks[&id];
+    let mut all = vec![format!(
+        "task {id} {} {} {} {:?} {} {} {} {} {:?} {:?} {:?} {:?}",
+        task.run,
+        task.seq,
+        task.spec,
+        task.phase,
+        task.attempt,
+        task.failures,
+        task.reassignments,
+        task.assignment,
+        task.timer.map(|(deadline, _)| deadline),
+        task.started,
+        task.finished,
+        sorted(&task.children),
+    )];
+    all.extend(state.lines(id).map(|line| format!("{line:?}")));
+    if let Phase::Queued(_) = task.phase {
+        let queue = state.spec(id).unwrap().queue;
+        all.push(format!("turn {:?}", state.scheduler.turn_of(queue)));
+    }
     all
 }
 
@@ -225,24 +247,30 @@ fn restart_requeues_only_tasks_of_in_process_worker() {
     let (mut world, mut store) = tracked_world();
     world.declare("t", |_| ());
     let (outside, _) = world.worker(&["t"], 1);
-    let elsewhere = world.trigger("t");
+    let outside_run = world.trigger("t");
     let inside = world.event(|state, now| {
         let slots = vec![("default".to_owned(), 1)];
         let actions = vec!["t:t".to_owned()];
         state.register(Registration { name: "in".into(), actions, slots, in_process: true, ..Default::default() }, now)
     });
     world.event(|state, now| state.open_stream(inside, true, now)).unwrap();
-    let here = world.trigger("t");
-    assert_eq!((world.status(elsewhere), world.status(here)), ((RunStatus::Running, 0), (RunStatus::Running, 0)));
+    let inside_run = world.trigger("t");
+    assert_eq!(
+        (world.status(outside_run), world.status(inside_run)),
+        ((RunStatus::Running, 0), (RunStatus::Running, 0))
+    );
     store.persist(&mut world.state, world.now);
     world.state = store.load(&world).unwrap();
-    assert_eq!((world.status(elsewhere), world.status(here)), ((RunStatus::Running, 0), (RunStatus::Queued, 1)));
+    assert_eq!(
+        (world.status(outside_run), world.status(inside_run)),
+        ((RunStatus::Running, 0), (RunStatus::Queued, 1))
+    );
     assert!(world.state.worker(inside).is_none());
     assert!(world.event(|state, now| state.heartbeat(outside, now)).is_err(), "the worker has to listen again");
     world.seconds(20);
     world.event(|state, now| state.open_stream(outside, true, now)).unwrap();
-    world.complete(elsewhere, 0);
-    assert_eq!(world.status(here), (RunStatus::Running, 1));
+    world.complete(outside_run, 0);
+    assert_eq!(world.status(inside_run), (RunStatus::Running, 1));
 }
 
 #[test]
@@ -294,7 +322,7 @@ fn clock_set_back_across_restart_extends_no_wait() {
     world.state = store.load(&world).unwrap();
     world.seconds(5);
     assert_eq!(world.status(queued).0, RunStatus::Cancelled);
-    assert_eq!(world.status(failing), (RunStatus::Queued, 1), "its back-off of 3 s has elapsed");
+    assert_eq!(world.status(failing), (RunStatus::Queued, 1), "its backoff of 3 s has elapsed");
     assert_eq!(world.status(running), (RunStatus::Running, 0));
     world.seconds(60);
     assert_ne!(world.status(running), (RunStatus::Running, 0));
@@ -319,7 +347,7 @@ fn attempt_started_with_clock_set_back_keeps_remaining_time() {
 }
 
 #[test]
-fn runs_expire_by_order_of_end_across_restarts() {
+fn runs_expire_in_finish_order_across_restarts() {
     let (mut world, mut store) = (World::with_retention(2), MemoryStore::default());
     world.state.track_changes();
     world.declare("t", |_| ());
@@ -342,13 +370,13 @@ fn runs_expire_by_order_of_end_across_restarts() {
 }
 
 #[test]
-fn unnumbered_ends_expire_by_display_time() {
+fn runs_without_finish_number_expire_by_display_time() {
     let (mut world, mut store) = tracked_world();
     world.declare("t", |_| ());
     let runs = [0; 3].map(|_| world.trigger("t"));
-    for at in [1, 0, 2] {
+    for index in [1, 0, 2] {
         world.seconds(1);
-        world.event(|state, now| state.cancel(runs[at], now));
+        world.event(|state, now| state.cancel(runs[index], now));
     }
     for task in runs {
         world.state.runs.tasks.get_mut(&task).unwrap().finish_seq = 0;
@@ -365,17 +393,17 @@ fn damaged_rows_are_refused() {
     store.persist(&mut world.state, world.now);
     let error_of_changed = |table: Table, change: &dyn Fn(&mut Row)| {
         let mut rows = store.0.clone();
-        rows.iter_mut().filter(|((of, _), _)| *of == table).for_each(|(_, row)| change(row));
+        rows.iter_mut().filter(|((entry_table, _), _)| *entry_table == table).for_each(|(_, row)| change(row));
         MemoryStore(rows).load(&world).err().expect("refused").0
     };
     assert!(error_of_changed(Table::Runs, &|row| row.texts[0] = None).contains("input"));
     assert!(error_of_changed(Table::Runs, &|row| row.head.clear()).contains("id is missing"));
     assert!(!error_of_changed(Table::Tasks, &|row| row.head = vec![0xff; 9]).is_empty());
-    let without = |table: Table| {
+    let load_without = |table: Table| {
         let mut rows = store.0.clone();
-        rows.retain(|(of, _), _| *of != table);
+        rows.retain(|(entry_table, _), _| *entry_table != table);
         MemoryStore(rows).load(&world)
     };
-    assert!(without(Table::Tasks).is_ok(), "the run stays open");
-    assert!(without(Table::Runs).err().expect("refused").0.contains(&run.to_string()));
+    assert!(load_without(Table::Tasks).is_ok(), "the run stays open");
+    assert!(load_without(Table::Runs).err().expect("refused").0.contains(&run.to_string()));
 }

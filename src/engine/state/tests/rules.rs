@@ -11,7 +11,7 @@ fn queue_orders_by_priority_then_arrival() {
         [1, 3, 2, 1, 3].map(|p| world.trigger_with("t", |item| item.template.priority = Some(p))).into_iter().collect();
     assert_eq!(world.started(), []);
     world.worker(&["t"], 10);
-    let order = [1, 4, 2, 0, 3].map(|at| (runs[at], 0));
+    let order = [1, 4, 2, 0, 3].map(|index| (runs[index], 0));
     assert_eq!(world.started(), order);
 }
 
@@ -28,7 +28,7 @@ fn unassignable_task_blocks_no_other() {
     assert_eq!(world.started(), [(small, 0)]);
     let second = world.register(&["cpu"], &[("cpu", 3)]);
     world.event(|state, now| state.open_stream(second, true, now)).unwrap();
-    assert_eq!(world.started(), [(big, 0)], "a stream of the first generation replaces heartbeats");
+    assert_eq!(world.started(), [(big, 0)], "a stream of `Listen` replaces heartbeats");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn only_live_worker_with_stream_gets_assignments() {
 }
 
 #[test]
-fn task_retries_with_back_off_then_fails_and_is_replayed() {
+fn task_retries_with_backoff_then_fails_and_is_replayed() {
     let mut world = World::new();
     world.declare("t", |t| {
         t.retries = 2;
@@ -283,9 +283,9 @@ fn runs_that_finished_first_are_removed_first() {
     world.declare("t", |_| ());
     world.worker(&["t"], 10);
     let runs: Vec<RunId> = (0..4).map(|_| world.trigger("t")).collect();
-    for at in [2, 0, 1] {
-        assert!(world.event(|s, now| s.put_log(runs[at], "line".into(), "INFO", String::new(), None, now.display)));
-        world.complete(runs[at], 0);
+    for index in [2, 0, 1] {
+        assert!(world.event(|s, now| s.put_log(runs[index], "line".into(), "INFO", String::new(), None, now.display)));
+        world.complete(runs[index], 0);
     }
     let known: Vec<bool> = runs.iter().map(|id| world.state.run(*id).is_some()).collect();
     assert_eq!(known, [true, true, false, true]);

@@ -105,7 +105,7 @@ fn every_event_changes_status_as_listed_for_its_stage() {
         (E::WorkerCancels, [(x, 0), (x, 1), (x, 0), (x, 0), (x, 1), (c, 0), (f, 0), (x, 0)]),
         (E::IsCancelled, [(x, 0), (x, 1), (x, 0), (x, 0), (x, 1), (c, 0), (f, 0), (x, 0)]),
         (E::IsReplayed, [(q, 0), (q, 1), (r, 0), (r, 0), (r, 1), (r, 1), (r, 1), (r, 1)]),
-        // Timeouts by stage: schedule; schedule, after the back-off; twice execution, then schedule; execution.
+        // Timeouts by stage: schedule; schedule, after the backoff; twice execution, then schedule; execution.
         (E::TenMinutesPass, [(x, 0), (x, 1), (x, 1), (x, 1), (f, 1), (c, 0), (f, 0), (x, 0)]),
         (E::WorkerIsLost, [(q, 0), (q, 1), (q, 1), (q, 1), (q, 2), (c, 0), (f, 0), (x, 0)]),
         (E::SlotReleased, [(q, 0), (q, 1), (r, 0), (r, 0), (r, 1), (c, 0), (f, 0), (x, 0)]),
@@ -116,9 +116,9 @@ fn every_event_changes_status_as_listed_for_its_stage() {
             let was_final = world.status(run).0.is_final();
             apply(&mut world, run, worker, event);
             assert_eq!(world.status(run), after, "{stage:?} and then {event:?}");
-            let ends = world.effects.iter().filter(|e| matches!(e, Effect::NotifyFinished { .. })).count();
-            let ended = after.0.is_final() && !was_final;
-            assert_eq!(ends, usize::from(ended), "{stage:?} and then {event:?}: notifications of the end");
+            let notified = world.effects.iter().filter(|e| matches!(e, Effect::NotifyFinished { .. })).count();
+            let finished = after.0.is_final() && !was_final;
+            assert_eq!(notified, usize::from(finished), "{stage:?} and then {event:?}: notifications of the finish");
         }
     }
 }

@@ -1,11 +1,15 @@
-//! Events, schedules and crons.
+//! Tests of events, schedules and crons.
 
 use super::*;
 use crate::engine::{
     cron::CronRule,
     persistence::row::Table,
-    state::{CronError, PushedEvent, TriggerError, metadata::has_pair},
+    state::{CronError, PushedEvent, TriggerError, metadata},
 };
+
+fn has_pair(text: &str, key: &str, value: &str) -> bool {
+    metadata::pairs(text).any(|pair| pair == (key.to_owned(), value.to_owned()))
+}
 
 fn pushed(key: &str) -> PushedEvent {
     PushedEvent {
@@ -55,12 +59,46 @@ fn events_are_retained_up_to_limit() {
 }
 
 #[test]
+fn triggered_schedule_starts_its_run_once() {
+    let mut world = World::new();
+    world.declare("t", |_| ());
+    let at = world.now.wall.plus(Duration::from_secs(60));
+    let ids = world.event(|state, now| state.schedule(&World::template("t"), &[at], now)).unwrap();
+    let run = world.event(|state, now| state.trigger_schedule(ids[0], now)).unwrap();
+    assert_eq!(world.state.run(run).unwrap().1.origin, Origin::Schedule(ids[0]));
+    assert!(world.state.scheduled(ids[0]).is_none());
+    assert!(world.event(|state, now| state.trigger_schedule(ids[0], now)).is_none());
+    world.seconds(61);
+    assert_eq!(runs(&world, "t"), 1);
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn schedule_whose_run_is_refused_is_kept() {
+    let mut world = World::new();
+    world.declare_all("t", vec![World::task("t", &[])], |definition| {
+        definition.idempotency = Some(Idempotency {
+            expression: Expression::compile("'k'").unwrap(),
+            lease: Lease { ttl: Duration::from_secs(100), until_end: false },
+        });
+    });
+    let at = world.now.wall.plus(Duration::from_secs(600));
+    let ids = world.event(|state, now| state.schedule(&World::template("t"), &[at, at], now)).unwrap();
+    assert!(world.event(|state, now| state.trigger_schedule(ids[0], now)).is_some());
+    assert!(world.event(|state, now| state.trigger_schedule(ids[1], now)).is_none(), "the key is claimed");
+    assert_eq!(ids.iter().map(|id| world.state.scheduled(*id).is_some()).collect::<Vec<_>>(), [false, true]);
+    world.seconds(600);
+    assert_eq!((runs(&world, "t"), world.state.schedules().count()), (2, 0), "it starts at its time");
+}
+
+#[test]
 fn schedule_starts_run_at_its_time() {
     let mut world = World::new();
     world.declare("t", |_| ());
     world.worker(&["t"], 1);
-    let (at, later) = (world.now.wall.plus(Duration::from_secs(60)), world.now.wall.plus(Duration::from_secs(600)));
-    let ids = world.event(|state, now| state.schedule(&World::template("t"), &[at, later, Timestamp(0)], now)).unwrap();
+    let (soon, later) = (world.now.wall.plus(Duration::from_secs(60)), world.now.wall.plus(Duration::from_secs(600)));
+    let ids =
+        world.event(|state, now| state.schedule(&World::template("t"), &[soon, later, Timestamp(0)], now)).unwrap();
     let scheduled = |world: &World| ids.iter().filter(|id| world.state.scheduled(**id).is_some()).count();
     world.seconds(0);
     assert_eq!(
@@ -68,26 +106,26 @@ fn schedule_starts_run_at_its_time() {
         (1, 2),
         "a schedule in the past starts immediately and is removed"
     );
-    assert!(!world.event(|state, _| state.reschedule(ids[2], at)));
-    assert!(world.event(|state, _| state.reschedule(ids[1], at)));
+    assert!(!world.event(|state, _| state.reschedule(ids[2], soon)));
+    assert!(world.event(|state, _| state.reschedule(ids[1], soon)));
     assert!(world.event(|state, _| state.unschedule(ids[0])));
     assert!(!world.event(|state, _| state.unschedule(ids[0])));
     world.seconds(59);
     assert_eq!((runs(&world, "t"), scheduled(&world)), (1, 1));
     world.seconds(1);
     assert_eq!((runs(&world, "t"), scheduled(&world)), (2, 0));
-    let refused = world.event(|state, now| state.schedule(&World::template("x"), &[at], now));
+    let refused = world.event(|state, now| state.schedule(&World::template("x"), &[soon], now));
     assert_eq!(refused, Err(TriggerError::UnknownWorkflow("x".into())));
 }
 
 #[test]
 fn cron_starts_runs_until_it_is_removed() {
     let mut world = World::new();
-    let every = |seconds: u32| CronRule::parse(&format!("*/{seconds} * * * * *")).unwrap();
+    let rule = |seconds: u32| CronRule::parse(&format!("*/{seconds} * * * * *")).unwrap();
     let declare = |world: &mut World, seconds: u32| {
         world.declare_all("t", vec![World::task("t", &[])], |definition| {
             definition.content = Declaration::sample(&seconds.to_string());
-            definition.crons = vec![every(seconds)];
+            definition.crons = vec![rule(seconds)];
             definition.cron_input = r#"{"by":"cron"}"#.into();
         });
     };
@@ -103,16 +141,16 @@ fn cron_starts_runs_until_it_is_removed() {
     let declared = world.state.crons().next().unwrap().0;
 
     let add = |world: &mut World, workflow: &str| {
-        world.event(|state, now| state.add_cron(World::template(workflow), every(20), "mine".into(), now))
+        world.event(|state, now| state.add_cron(World::template(workflow), rule(20), "mine".into(), now))
     };
-    let mine = add(&mut world, "t").unwrap();
+    let cron = add(&mut world, "t").unwrap();
     assert_eq!(add(&mut world, "t"), Err(CronError::Duplicate));
     assert_eq!(add(&mut world, "x"), Err(CronError::UnknownWorkflow));
     assert!(world.event(|state, now| state.enable_cron(declared, false, now)));
     world.seconds(60);
     assert_eq!(world.state.runs.runs.len(), 11);
-    assert!(world.event(|state, _| state.remove_cron(mine)));
-    assert!(!world.event(|state, _| state.remove_cron(mine)));
+    assert!(world.event(|state, _| state.remove_cron(cron)));
+    assert!(!world.event(|state, _| state.remove_cron(cron)));
     world.seconds(60);
     assert_eq!(world.state.runs.runs.len(), 11);
 }
@@ -141,8 +179,8 @@ fn new_version_adds_removed_declared_cron_again() {
 fn obsolete_schedule_is_dropped_at_start() {
     let (mut world, mut store) = super::restart::tracked_world();
     world.declare("t", |_| ());
-    let at = world.now.wall.plus(Duration::from_secs(60));
-    world.event(|state, now| state.schedule(&World::template("t"), &[at, at], now)).unwrap();
+    let time = world.now.wall.plus(Duration::from_secs(60));
+    world.event(|state, now| state.schedule(&World::template("t"), &[time, time], now)).unwrap();
     store.persist(&mut world.state, world.now);
     // Field 6: the id of its run.
     let run = [&[0x32, 18, 0x09][..], &[1; 8], &[0x11], &[2; 8]].concat();
@@ -159,7 +197,7 @@ fn obsolete_schedule_is_dropped_at_start() {
 #[test]
 fn cron_with_costly_expression_starts_no_run() {
     let mut world = World::new();
-    let lists = (0..8).map(|at| format!("[0,1,2,3,4,5,6,7,8,9].all(x{at}, ")).collect::<String>();
+    let lists = (0..8).map(|level| format!("[0,1,2,3,4,5,6,7,8,9].all(x{level}, ")).collect::<String>();
     for (name, text) in [("costly", format!("{lists}true{} ? 'a' : 'b'", ")".repeat(8))), ("cheap", "'c'".into())] {
         world.declare_all(name, vec![World::task("t", &[])], |definition| {
             definition.crons = vec![CronRule::parse("*/20 * * * * *").unwrap()];
@@ -192,8 +230,8 @@ fn clock_set_forward_starts_due_runs_only() {
     }
     let (worker, _) = world.worker(&["runs"], 1);
     let (running, waiting) = (world.trigger("runs"), world.trigger("runs"));
-    let at = world.now.wall.plus(Duration::from_secs(1800));
-    world.event(|state, now| state.schedule(&World::template("scheduled"), &[at], now)).unwrap();
+    let time = world.now.wall.plus(Duration::from_secs(1800));
+    world.event(|state, now| state.schedule(&World::template("scheduled"), &[time], now)).unwrap();
     let rule = CronRule::parse("0 * * * *").unwrap();
     world.event(|state, now| state.add_cron(World::template("hourly"), rule, "c".into(), now)).unwrap();
     world.seconds(1);
@@ -237,7 +275,7 @@ fn clock_set_back_starts_no_run_twice() {
     let after = created_now(&mut world);
     assert!(after >= created && after >= before);
     world.seconds(3600);
-    assert_eq!(runs(&world, "hourly"), 2, "the next hour is a new one");
+    assert_eq!(runs(&world, "hourly"), 2, "the next hour has a new run");
     // A day ahead, then corrected: crons follow the corrected time immediately.
     world.set_wall(|wall| wall + 24 * 3_600_000);
     world.seconds(10);

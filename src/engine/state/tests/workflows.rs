@@ -1,4 +1,4 @@
-//! Event filters, and the pause and deletion of workflows.
+//! Tests of event filters, and of the pause and deletion of workflows.
 
 use super::{restart::tracked_world, *};
 use crate::engine::{
@@ -7,7 +7,7 @@ use crate::engine::{
 };
 
 fn rule(scope: &str, expression: &str, payload: &str) -> FilterRule {
-    FilterRule { scope: scope.into(), predicate: Predicate::compile(expression).unwrap(), payload: payload.into() }
+    FilterRule::new(scope, Predicate::compile(expression).unwrap(), payload)
 }
 
 fn push(world: &mut World, input: &str, scope: Option<&str>) -> Vec<RunId> {
@@ -37,9 +37,9 @@ fn payload(world: &World, run: RunId) -> String {
 #[test]
 fn event_triggers_a_run_for_each_matching_filter() {
     let (mut world, mut store) = tracked_world();
-    world.declare_all("w", vec![World::task("w", &[])], |of| {
-        of.events = vec!["k".into()];
-        of.filters = vec![rule("s", "input.n > 1 && event_key == 'k'", r#"{"p":1}"#)];
+    world.declare_all("w", vec![World::task("w", &[])], |definition| {
+        definition.events = vec!["k".into()];
+        definition.filters = vec![rule("s", "input.n > 1 && event_key == 'k'", r#"{"p":1}"#)];
     });
     let id = workflow_id(&world, "w");
     for (input, scope, runs) in
@@ -49,7 +49,8 @@ fn event_triggers_a_run_for_each_matching_filter() {
     }
     let second = rule("s", "payload.p == 2", r#"{"p":2}"#);
     let added = world.event(|state, now| state.add_filter(id, second.clone(), now)).unwrap();
-    assert_eq!(world.event(|state, now| state.add_filter(id, second.clone(), now)), Err(FilterError::Duplicate));
+    let equal = rule("s", "payload.p == 2", r#"{ "p": 2 }"#);
+    assert_eq!(world.event(|state, now| state.add_filter(id, equal, now)), Err(FilterError::Duplicate));
     assert_eq!(world.event(|state, now| state.add_filter(Uuid::nil(), second, now)), Err(FilterError::UnknownWorkflow));
     world.restart(&mut store);
     let runs = push(&mut world, "{\"n\":2}", Some("s"));
@@ -68,7 +69,7 @@ fn new_version_replaces_declared_filters_and_keeps_others() {
     let mut world = World::new();
     let declare = |world: &mut World, name: &str, rules: Vec<FilterRule>| {
         let task = TaskDefinition { timeout_text: name.into(), ..World::task("w", &[]) };
-        world.declare_all("w", vec![task], |of| of.filters = rules);
+        world.declare_all("w", vec![task], |definition| definition.filters = rules);
     };
     declare(&mut world, "1", vec![rule("a", "true", "{}"), rule("b", "true", "{}")]);
     let id = workflow_id(&world, "w");
@@ -80,8 +81,11 @@ fn new_version_replaces_declared_filters_and_keeps_others() {
     };
     declare(&mut world, "2", Vec::new());
     assert_eq!(scopes(&world), ["a", "b", "c"], "a definition without filters leaves them");
-    declare(&mut world, "3", vec![rule("c", "true", "{\"p\":1}")]);
+    declare(&mut world, "3", vec![rule("c", "true", "{ }")]);
     assert_eq!(scopes(&world), ["c"], "a declared filter replaces an equal one");
+    world.event(|state, now| state.add_filter(id, rule("c", "true", "{\"p\":1}"), now)).unwrap();
+    declare(&mut world, "4", vec![rule("c", "true", "{}")]);
+    assert_eq!(scopes(&world), ["c", "c"], "a filter with another payload is kept");
 }
 
 fn pause(cron: PauseBehavior, scheduled: PauseBehavior, ttl: u64) -> Option<Pause> {
@@ -133,12 +137,12 @@ fn time_to_live_of_pause_cancels_queued_runs() {
 #[test]
 fn pause_drops_crons_and_postpones_schedules() {
     let (mut world, mut store) = tracked_world();
-    world.declare_all("w", vec![World::task("w", &[])], |of| {
-        of.crons = vec![CronRule::parse("* * * * *").unwrap()];
+    world.declare_all("w", vec![World::task("w", &[])], |definition| {
+        definition.crons = vec![CronRule::parse("* * * * *").unwrap()];
     });
     let id = workflow_id(&world, "w");
-    let at = Timestamp(world.now.wall.0 + 5000);
-    world.event(|state, now| state.schedule(&World::template("w"), &[at], now)).unwrap();
+    let time = Timestamp(world.now.wall.0 + 5000);
+    world.event(|state, now| state.schedule(&World::template("w"), &[time], now)).unwrap();
     let behavior = PauseBehavior::Drop;
     world.event(|state, now| state.pause_workflow(id, pause(behavior, behavior, 1000), now));
     world.seconds(300);
@@ -157,10 +161,10 @@ fn pause_drops_crons_and_postpones_schedules() {
 #[test]
 fn deleted_workflow_is_unknown_and_its_runs_continue() {
     let (mut world, mut store) = tracked_world();
-    world.declare_all("w", vec![World::task("w", &[])], |of| {
-        of.events = vec!["k".into()];
-        of.crons = vec![CronRule::parse("* * * * *").unwrap()];
-        of.filters = vec![rule("s", "true", "{}")];
+    world.declare_all("w", vec![World::task("w", &[])], |definition| {
+        definition.events = vec!["k".into()];
+        definition.crons = vec![CronRule::parse("* * * * *").unwrap()];
+        definition.filters = vec![rule("s", "true", "{}")];
     });
     let id = workflow_id(&world, "w");
     let run = world.trigger("w");

@@ -1,7 +1,7 @@
 //! The two clocks of the state machine. The driver reads both once for each event.
 //!
-//! Display times, schedules and crons follow the wall clock, which somebody may set. Timeouts, leases, back-off and
-//! retention follow a monotonic clock, so that setting the wall clock neither ends nor extends a wait.
+//! Display times, schedules and crons follow the wall clock, which can be set at any time. Timeouts, leases, backoff
+//! and retention follow a monotonic clock, so that setting the wall clock neither ends nor extends a wait.
 
 mod timers;
 
@@ -29,13 +29,13 @@ pub(crate) struct ClockReading {
 }
 
 impl ClockReading {
-    /// Converts a deadline to the wall clock, assuming that nobody sets the clock until then.
+    /// Converts a deadline to the wall clock, assuming that the clock is not set until then.
     pub(crate) fn wall_time_of(self, deadline: MonotonicInstant) -> Timestamp {
         let overdue = self.monotonic.since(deadline);
         Timestamp(self.wall.plus(deadline.since(self.monotonic)).0.saturating_sub(millis(overdue)))
     }
 
-    /// The end of a wait that begins now.
+    /// Returns the end of a wait that starts now.
     pub(crate) fn plus(self, wait: Duration) -> MonotonicInstant {
         self.monotonic.plus(wait)
     }

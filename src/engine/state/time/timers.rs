@@ -1,7 +1,7 @@
 //! Timers: the deadlines of one clock in their order, each with an action.
 //!
-//! A timer is cancelled as soon as it has no purpose, which bounds their number by that of open tasks, workers and
-//! idempotency keys. Setting, cancelling and firing a timer cost O(log n).
+//! A timer is cancelled as soon as it is obsolete, so that the number of timers is bounded by the number of open tasks,
+//! workers, idempotency keys and rate limits. Setting, cancelling and firing a timer cost O(log n).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ pub(crate) type TimerKey = (MonotonicInstant, u64);
 /// The action of a timer on the monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// Ends a task's schedule timeout, back-off or execution timeout, by its stage. A task has one timer at a time.
+    /// Ends a task's schedule timeout, backoff or execution timeout, by its stage. A task has one timer at a time.
     Task(RunId),
     /// Ends the sleeps of a task's conditions that are due. A task has one such timer at a time.
     Condition(RunId),
@@ -28,11 +28,14 @@ pub(crate) enum Timer {
     Worker(WorkerId),
     /// Frees an idempotency key.
     IdempotencyKey(Arc<str>),
-    /// Lets the lanes that wait at a rate limit try again.
+    /// Lets the queues that wait for a rate limit try again.
     RateLimit(Arc<str>),
+    /// Removes a dynamic rate limit that is not in use.
+    DynamicRateLimit(Arc<str>),
 }
 
-/// Pending timers in the order of their deadlines. Timers with equal deadlines fire in the order in which they were set.
+/// Pending timers in the order of their deadlines. Timers with equal deadlines fire in the order in which they were
+/// set.
 #[derive(Debug)]
 pub(crate) struct Timers<T, A> {
     entries: BTreeMap<(T, u64), A>,
@@ -50,9 +53,9 @@ impl<T, A> Default for Timers<T, A> {
 
 impl<T: Ord + Copy, A> Timers<T, A> {
     /// Sets a timer and returns its key.
-    pub(crate) fn set(&mut self, at: T, action: A) -> (T, u64) {
+    pub(crate) fn set(&mut self, time: T, action: A) -> (T, u64) {
         self.last_id += 1;
-        let key = (at, self.last_id);
+        let key = (time, self.last_id);
         self.entries.insert(key, action);
         key
     }
@@ -66,7 +69,7 @@ impl<T: Ord + Copy, A> Timers<T, A> {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<T> {
-        self.entries.first_key_value().map(|((at, _), _)| *at)
+        self.entries.first_key_value().map(|((time, _), _)| *time)
     }
 
     /// Removes and returns the first timer if its deadline has passed.
@@ -77,7 +80,7 @@ impl<T: Ord + Copy, A> Timers<T, A> {
 
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (T, &A)> {
-        self.entries.iter().map(|((at, _), action)| (*at, action))
+        self.entries.iter().map(|((time, _), action)| (*time, action))
     }
 
     #[cfg(test)]
@@ -97,12 +100,12 @@ impl NextDeadline {
     /// Time to sleep before the next tick; `None` without timers. At most [`MAX_WALL_CLOCK_SLEEP`] with a deadline on
     /// the wall clock, which may be set in the meantime.
     pub(crate) fn wait(self, now: ClockReading) -> Option<Duration> {
-        let monotonic = self.monotonic.map(|at| at.since(now.monotonic));
-        let wall = self.wall.map(|at| at.since(now.wall).min(MAX_WALL_CLOCK_SLEEP));
+        let monotonic = self.monotonic.map(|instant| instant.since(now.monotonic));
+        let wall = self.wall.map(|instant| instant.since(now.wall).min(MAX_WALL_CLOCK_SLEEP));
         [monotonic, wall].into_iter().flatten().min()
     }
 
-    /// Whether one of the deadlines is earlier than that of `other`.
+    /// Whether one of the deadlines is earlier than the deadline of `other` on the same clock.
     pub(crate) fn is_earlier_than(self, other: Self) -> bool {
         is_earlier(self.monotonic, other.monotonic) || is_earlier(self.wall, other.wall)
     }

@@ -5,7 +5,7 @@
 //! | wall clock | schedule | cron |
 //! |---|---|---|
 //! | jumps forward | starts once if it has become due | starts once, however many of its times were skipped |
-//! | set back by less than [`CLOCK_CORRECTION`] | does not start again | waits for the time after its latest one |
+//! | set back by less than [`CLOCK_CORRECTION`] | does not start again | waits for the time after its latest run |
 //! | set back by more | does not start again | follows the clock, which must have been wrong before |
 
 use std::{collections::BTreeMap, time::Duration};
@@ -67,6 +67,11 @@ impl Cron {
     pub(crate) fn new(template: RunTemplate, rule: CronRule, name: String, declared: bool, created: Timestamp) -> Self {
         Self { template, rule, name, declared, enabled: true, created, timer: None }
     }
+
+    /// The time of the next run; `None` for a cron that is disabled or never fires again.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.timer.map(|(time, _)| time)
+    }
 }
 
 /// The reason for not creating a cron.
@@ -98,7 +103,7 @@ impl Calendar {
         self.timers.next()
     }
 
-    /// Notes the wall clock, and rearms all crons if it was corrected.
+    /// Records the wall clock, and rearms all crons if the clock was corrected.
     pub(crate) fn observe(&mut self, now: ClockReading) {
         if self.last_wall.since(now.wall) >= CLOCK_CORRECTION {
             for id in self.crons.keys().copied().collect::<Vec<_>>() {
@@ -111,8 +116,8 @@ impl Calendar {
     /// Returns the next run that is due. Removes its schedule, or arms its cron for the next time after now, so that
     /// skipped times start no run.
     ///
-    /// `is_dropped` decides by the workflow, and by whether the trigger is a cron, if the run is dropped. A cron skips the
-    /// time. A schedule is due again after [`resume_schedules`](Self::resume_schedules), as in a real engine.
+    /// `is_dropped` decides by the workflow, and by whether the trigger is a cron, if the run is dropped. A cron skips
+    /// the time. A schedule is due again after [`resume_schedules`](Self::resume_schedules), as in a real engine.
     pub(crate) fn pop_due(
         &mut self,
         now: ClockReading,
@@ -127,10 +132,8 @@ impl Calendar {
                         scheduled.timer = None;
                         continue;
                     }
-                    if let Some(ScheduledRun { mut template, .. }) = self.schedules.remove(&id) {
-                        if *template.metadata == *NO_METADATA {
-                            template.metadata = "{}".into();
-                        }
+                    if let Some(template) = self.scheduled_run(id) {
+                        self.remove_schedule(id);
                         return Some((template, Origin::Schedule(id)));
                     }
                 }
@@ -190,6 +193,15 @@ impl Calendar {
         scheduled.at = at;
         scheduled.timer = Some(self.timers.set(at, CalendarTimer::Schedule(id)));
         true
+    }
+
+    /// The run that a schedule triggers; `None` if the schedule does not exist.
+    pub(crate) fn scheduled_run(&self, id: Uuid) -> Option<RunTemplate> {
+        let mut template = self.schedules.get(&id)?.template.clone();
+        if *template.metadata == *NO_METADATA {
+            template.metadata = "{}".into();
+        }
+        Some(template)
     }
 
     /// Removes a schedule; `false` if it does not exist.

@@ -21,7 +21,7 @@ use crate::{
 /// Memory limit of the retained events: 64 MiB, not a limit of Hatchet. The oldest are removed first.
 const MAX_BYTES: usize = 64 << 20;
 
-/// A validated event that is to be pushed.
+/// A validated event that has not been pushed yet.
 #[derive(Debug)]
 pub(crate) struct PushedEvent {
     pub(crate) key: Arc<str>,
@@ -33,7 +33,7 @@ pub(crate) struct PushedEvent {
     pub(crate) scope: Option<String>,
 }
 
-/// A pushed event.
+/// A pushed event with the runs that it has triggered.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) id: Uuid,
@@ -42,7 +42,7 @@ pub(crate) struct Event {
     pub(crate) metadata: Arc<str>,
     pub(crate) scope: Option<String>,
     pub(crate) at: Timestamp,
-    /// The triggered runs.
+    /// Ids of the triggered runs.
     pub(crate) runs: Vec<RunId>,
 }
 
@@ -105,7 +105,7 @@ impl Stored<u64> for Event {
     }
 
     fn bytes(&self) -> usize {
-        // `MAX_BYTES` limits events.
+        // Events do not count towards the limit on the state: `MAX_BYTES` limits them.
         0
     }
 }

@@ -1,7 +1,7 @@
-//! Event filters: they decide whether an event of a scope triggers a run of a workflow.
+//! Event filters, which decide whether an event of a scope triggers a run of a workflow.
 //!
-//! A workflow without filters is triggered by every event of its keys. A workflow with filters is triggered only by events
-//! whose scope is that of a filter, once for each filter whose expression holds.
+//! A workflow without filters is triggered by every event of its keys. A workflow with filters is triggered once for
+//! each filter that has the scope of the event and whose expression is true.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,7 +29,7 @@ pub(crate) struct EventFilter {
     pub(crate) updated: Timestamp,
 }
 
-/// All filters. Their order is that of their ids, as in a real engine.
+/// All filters, ordered by their ids, as in a real engine.
 #[derive(Debug, Default)]
 pub(crate) struct EventFilters {
     pub(in crate::engine::state) filters: Tracked<BTreeMap<Uuid, Arc<EventFilter>>>,
@@ -46,20 +46,21 @@ impl EventFilters {
         self.filters.iter().rev().map(|(id, filter)| (*id, filter))
     }
 
-    /// The filters of a workflow with this scope; `None` if the workflow has no filters at all.
+    /// The filters of a workflow with this scope; `None` if the workflow has no filters.
     pub(crate) fn matching(&self, workflow: Uuid, scope: Option<&str>) -> Option<Vec<(Uuid, Arc<EventFilter>)>> {
         let ids = self.by_workflow.get(&workflow)?;
         let filters = ids.iter().rev().filter_map(|id| Some((*id, self.filters.get(id)?)));
-        let of_scope = filters.filter(|(_, filter)| scope.is_some_and(|scope| *filter.rule.scope == *scope));
-        Some(of_scope.map(|(id, filter)| (id, filter.clone())).collect())
+        let matching = filters.filter(|(_, filter)| scope.is_some_and(|scope| *filter.rule.scope == *scope));
+        Some(matching.map(|(id, filter)| (id, filter.clone())).collect())
     }
 
-    /// Whether another filter of the workflow has this scope and expression.
+    /// Whether another filter of the workflow has the same rule.
     pub(crate) fn has_equal(&self, workflow: Uuid, rule: &FilterRule, except: Option<Uuid>) -> bool {
         let ids = self.by_workflow.get(&workflow).into_iter().flatten();
+        let key = rule.unique_key();
         ids.filter(|id| Some(**id) != except)
             .filter_map(|id| self.filters.get(id))
-            .any(|filter| filter.rule.scope == rule.scope && filter.rule.predicate.text() == rule.predicate.text())
+            .any(|filter| filter.rule.unique_key() == key)
     }
 
     pub(crate) fn insert(&mut self, id: Uuid, filter: EventFilter) {
@@ -84,11 +85,11 @@ impl EventFilters {
         Some(filter)
     }
 
-    /// Removes the filters of a workflow that `is_removed` selects.
-    pub(crate) fn remove_of(&mut self, workflow: Uuid, is_removed: impl Fn(&EventFilter) -> bool) {
+    /// Removes the filters of a workflow that `should_remove` selects.
+    pub(crate) fn remove_from_workflow(&mut self, workflow: Uuid, should_remove: impl Fn(&EventFilter) -> bool) {
         let ids = self.by_workflow.get(&workflow).into_iter().flatten();
         let removed: Vec<Uuid> =
-            ids.filter(|id| self.filters.get(id).is_some_and(|filter| is_removed(filter))).copied().collect();
+            ids.filter(|id| self.filters.get(id).is_some_and(|filter| should_remove(filter))).copied().collect();
         removed.into_iter().for_each(|id| drop(self.remove(id)));
     }
 }
@@ -99,6 +100,6 @@ impl Stored<Uuid> for Arc<EventFilter> {
     }
 
     fn bytes(&self) -> usize {
-        ENTRY_BYTES + self.rule.scope.len() + self.rule.predicate.text().len() + self.rule.payload.len()
+        ENTRY_BYTES + self.rule.bytes()
     }
 }

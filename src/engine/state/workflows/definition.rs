@@ -31,7 +31,8 @@ pub(crate) struct Definition {
     pub(crate) idempotency: Option<Idempotency>,
     /// The binding of a run's tasks to one worker.
     pub(crate) sticky: Option<Sticky>,
-    /// The concurrency rules of the workflow, for its runs as a whole. Those of a workflow of one task are rules of the task.
+    /// The concurrency rules of the workflow, for its runs as a whole. The rules of a workflow of one task are rules of
+    /// the task.
     pub(crate) concurrency: Vec<ConcurrencyRule>,
     /// Keys of the events that trigger a run; `*` matches any text.
     pub(crate) events: Vec<Arc<str>>,
@@ -61,9 +62,9 @@ pub(crate) struct TaskDefinition {
     pub(crate) backoff: Option<BackOff>,
     /// The concurrency rules of the task, in the order in which it enters their groups.
     pub(crate) concurrency: Vec<ConcurrencyRule>,
-    /// The rate limits of the task.
+    /// Units of rate limits that an attempt takes when it is assigned.
     pub(crate) rate_limits: Vec<RateRule>,
-    /// The labels that the task desires of its worker. Sorted by key.
+    /// The worker labels that the task requires or prefers. Sorted by key.
     pub(crate) labels: Vec<DesiredLabel>,
     /// Indexes of the tasks that must complete before this one starts.
     pub(crate) parents: Vec<usize>,
@@ -90,9 +91,9 @@ impl Definition {
 
     /// Whether the limits depend on the id of the run.
     pub(crate) fn needs_run_id(&self) -> bool {
-        let of_tasks = self.tasks.iter().flat_map(|task| &task.concurrency);
+        let task_rules = self.tasks.iter().flat_map(|task| &task.concurrency);
         let rates = self.tasks.iter().flat_map(|task| &task.rate_limits);
-        self.concurrency.iter().chain(of_tasks).any(ConcurrencyRule::uses_run_id)
+        self.concurrency.iter().chain(task_rules).any(ConcurrencyRule::uses_run_id)
             || rates.into_iter().any(RateRule::uses_run_id)
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Version {
     pub(crate) workflow_id: Uuid,
     /// Creation time of the first version of the workflow.
     pub(crate) workflow_created: Timestamp,
-    /// Number of the declaration among those of all workflows.
+    /// Number of the declaration, counted over all workflows.
     pub(crate) order: i64,
     pub(crate) definition: Definition,
     /// One for each task of the definition; see [`version_tasks`].
@@ -53,7 +53,7 @@ pub(crate) struct VersionTask {
     children: Vec<usize>,
 }
 
-/// A task of a version.
+/// A task of a version: its definition and the engine's additions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TaskSpec<'a> {
     pub(crate) definition: &'a TaskDefinition,
@@ -109,7 +109,7 @@ pub(crate) struct Workflows {
     newest: BTreeMap<Arc<str>, Arc<Version>>,
     /// The name of each workflow by its id.
     names: HashMap<Uuid, Arc<str>>,
-    /// The newest versions and those with runs, by their order.
+    /// The newest versions and the versions with runs, by their order.
     pub(super) versions: Tracked<BTreeMap<i64, Arc<Version>>>,
     /// The settings of workflows, by their id.
     pub(super) settings: Tracked<BTreeMap<Uuid, Settings>>,
@@ -138,7 +138,7 @@ impl Workflows {
         self.versions.get(&order)
     }
 
-    /// The workflows that an event key triggers, each once.
+    /// Returns the workflows that an event key triggers, without duplicates.
     pub(crate) fn triggered_by(&self, event_key: &str) -> BTreeSet<Arc<str>> {
         self.event_triggers.matching(event_key)
     }
@@ -158,7 +158,7 @@ impl Workflows {
         }
     }
 
-    /// Restores a stored version. Versions are restored in their order, so the last one of a workflow is its newest.
+    /// Restores a stored version. Versions are restored in their order, so the last of a workflow is its newest.
     pub(crate) fn restore(&mut self, version: Version) {
         let version = Arc::new(version);
         self.last_order = self.last_order.max(version.order);
@@ -180,7 +180,7 @@ impl Workflows {
 
     /// Drops a version if only the caller still uses it. The newest version of a workflow is always in use.
     pub(crate) fn drop_if_unused(&mut self, version: &Arc<Version>) {
-        // One reference is the caller's, the other that of `versions`.
+        // The caller and `versions` have one reference each.
         if Arc::strong_count(version) == 2 {
             self.versions.remove(&version.order);
             self.forget_deleted(version.workflow_id);
@@ -207,7 +207,7 @@ impl Workflows {
         self.settings.is_empty()
     }
 
-    /// The pause of a workflow.
+    /// Returns the pause of a workflow; `None` if it is not paused.
     pub(crate) fn pause_of(&self, id: Uuid) -> Option<Pause> {
         self.settings.get(&id)?.pause
     }

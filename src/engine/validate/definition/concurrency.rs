@@ -1,4 +1,4 @@
-//! Concurrency rules of a workflow or task.
+//! Validates concurrency rules of a workflow or task.
 
 use crate::{
     engine::{
@@ -11,7 +11,7 @@ use crate::{
     hatchet::wire::proto::v1::{Concurrency, ConcurrencyLimitStrategy, CreateWorkflowVersionRequest},
 };
 
-/// Where a rule is declared.
+/// The declaration that contains a rule.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Owner<'a> {
     /// A workflow of several tasks, whose runs are the members.
@@ -20,19 +20,19 @@ pub(super) enum Owner<'a> {
     OnlyTask,
     Task {
         /// Position in the definition, for errors.
-        at: &'a str,
+        path: &'a str,
         name: &'a str,
     },
 }
 
-/// The rules of a workflow.
+/// Validates the rules of a workflow, in the order of their declaration.
 pub(super) fn validate_workflow_rules(content: &CreateWorkflowVersionRequest) -> Result<Vec<ConcurrencyRule>, Invalid> {
     let is_single = content.tasks.len() == 1 && content.on_failure_task.is_none();
     let owner = if is_single { Owner::OnlyTask } else { Owner::Runs };
     validate_rules(content.concurrency.iter().chain(&content.concurrency_arr), owner)
 }
 
-/// The rules in the order of their declaration.
+/// Validates rules, in the order of their declaration.
 pub(super) fn validate_rules<'a>(
     declared: impl Iterator<Item = &'a Concurrency>,
     owner: Owner<'_>,
@@ -42,7 +42,7 @@ pub(super) fn validate_rules<'a>(
 
 fn validate_rule(index: usize, declared: &Concurrency, owner: Owner<'_>) -> Result<ConcurrencyRule, Invalid> {
     let field = |name: &str| match owner {
-        Owner::Task { at, .. } => format!("{at}.Concurrency[{index}].{name}"),
+        Owner::Task { path, .. } => format!("{path}.Concurrency[{index}].{name}"),
         Owner::Runs | Owner::OnlyTask => format!("Concurrency[{index}].{name}"),
     };
     if declared.expression.is_empty() {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_without_limit_and_strategy_has_the_defaults_of_the_protocol() {
+    fn rule_without_limit_and_strategy_has_protocol_defaults() {
         let rule = rule_of(Owner::OnlyTask, |_| ()).unwrap();
         assert_eq!((rule.max_runs, rule.strategy), (1, LimitStrategy::CancelInProgress));
         let named = |c: &mut Concurrency| c.name = Some("unscoped".into());
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn error_names_the_field_of_a_rule() {
-        let task = Owner::Task { at: "Tasks[1]", name: "t" };
+        let task = Owner::Task { path: "Tasks[1]", name: "t" };
         type Change = fn(&mut Concurrency);
         let invalid: [(&str, Owner<'_>, Change); 9] = [
             ("CEL expression is required for concurrency (step t)", task, |c| c.expression.clear()),

@@ -1,4 +1,4 @@
-//! The conditions of a task.
+//! Validates the conditions of a task.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,15 +20,15 @@ use crate::{
 
 /// Validates the conditions of a task; `None` if it has none. SDKs send an empty message for a task without conditions.
 ///
-/// `at` is the position of the task in the definition, `parents` has the names and indexes of its parents. The fields
+/// `path` is the position of the task in the definition, `parents` has the names and indexes of its parents. The fields
 /// in errors are numbered as in a real engine: events first, then sleeps, then parents.
 pub(super) fn validate_conditions(
-    at: &str,
+    path: &str,
     declared: Option<&TaskConditions>,
     parents: &[(&str, usize)],
 ) -> Result<Option<Arc<Conditions>>, Invalid> {
     let Some(declared) = declared else { return Ok(None) };
-    let mut fields = Fields { at, next: 0, groups: HashMap::new(), count: 0 };
+    let mut fields = Fields { path, next: 0, groups: HashMap::new(), count: 0 };
     let mut conditions = Conditions::default();
     for event in &declared.user_event_conditions {
         let field = fields.next();
@@ -63,7 +63,7 @@ pub(super) fn validate_conditions(
     Ok((!is_empty).then(|| Arc::new(conditions)))
 }
 
-/// Replaces the ids of groups by their numbers in the workflow, and the data keys of parents by their names. SDKs
+/// Replaces the ids of groups with their numbers in the workflow, and the data keys of parents with their names. SDKs
 /// generate both at every start, and the declaration must stay the same version. A condition without a group gets one
 /// of its own.
 pub(super) fn normalize(content: &mut CreateWorkflowVersionRequest) {
@@ -95,20 +95,20 @@ pub(super) fn normalize(content: &mut CreateWorkflowVersionRequest) {
 
 /// Numbers the conditions and the groups of a task.
 struct Fields<'a> {
-    at: &'a str,
+    path: &'a str,
     next: usize,
     groups: HashMap<Uuid, usize>,
     count: usize,
 }
 
 impl Fields<'_> {
-    /// The field of the next condition.
+    /// Returns the name of the next condition, for errors, and counts it.
     fn next(&mut self) -> String {
         self.next += 1;
-        format!("{}.TriggerConditions[{}]", self.at, self.next - 1)
+        format!("{}.TriggerConditions[{}]", self.path, self.next - 1)
     }
 
-    /// The action and the group of a condition. A condition without a group is a group of its own.
+    /// Reads the action and the group of a condition. A condition without a group is a group of its own.
     fn rule<'b>(
         &mut self,
         field: &str,

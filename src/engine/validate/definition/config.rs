@@ -1,4 +1,4 @@
-//! Declarations in the form of a real engine's configuration.
+//! Converts declarations to the configuration that a real engine returns.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::hatchet::wire::{
     },
 };
 
-/// The `workflowConfig` of a declaration.
+/// Builds the `workflowConfig` of a declaration.
 pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
     let declared = declaration.message();
     let sticky = declared.sticky.and_then(|sticky| StickyStrategy::try_from(sticky).ok());
@@ -27,7 +27,7 @@ pub(crate) fn workflow_config(declaration: &Declaration) -> Value {
         "EventTriggers": some_if_any(&declared.event_triggers),
         "CronTriggers": some_if_any(&declared.cron_triggers),
         "CronInput": declared.cron_input.as_ref().map(|input| STANDARD.encode(input)),
-        "Tasks": declared.tasks.iter().map(|of| task(of, &mut groups)).collect::<Vec<_>>(),
+        "Tasks": declared.tasks.iter().map(|declared_task| task(declared_task, &mut groups)).collect::<Vec<_>>(),
         "Sticky": sticky.map(|sticky| sticky.as_str_name()),
         "DefaultPriority": declared.default_priority,
     });
@@ -67,7 +67,7 @@ fn task(declared: &CreateTaskOpts, groups: &mut Groups) -> Value {
         "DesiredWorkerLabels": labels(&declared.worker_labels),
         "RetryBackoffFactor": declared.backoff_factor,
         "RetryBackoffMaxSeconds": max_seconds,
-        "TriggerConditions": declared.conditions.as_ref().map(|of| conditions(of, groups)).unwrap_or_default(),
+        "TriggerConditions": declared.conditions.as_ref().map(|set| conditions(set, groups)).unwrap_or_default(),
     });
     if !declared.concurrency.is_empty() {
         task["concurrency"] = declared.concurrency.iter().map(rule).collect();

@@ -1,4 +1,4 @@
-//! Workflow definitions.
+//! Validates workflow definitions.
 //!
 //! The error of an invalid definition names the field. A definition with a feature that this engine does not have is
 //! refused, so that no workflow runs without a feature that it relies on.
@@ -37,7 +37,7 @@ use crate::{
     hatchet::wire::{excerpt, proto::v1},
 };
 
-/// Validates a new definition. `timings` has the timeouts of tasks that declare none.
+/// Validates a new definition. Tasks that declare no timeout get the timeouts of `timings`.
 pub(crate) fn validate_definition(
     mut content: v1::CreateWorkflowVersionRequest,
     timings: &Timings,
@@ -82,37 +82,44 @@ pub(crate) fn validate_definition(
     })
 }
 
-/// The error of a definition with a rule for which there is no rate limit.
-pub(crate) fn missing_rate_limit(task: usize, at: usize, key: &str) -> Invalid {
+/// Returns the error of a definition with a rule whose rate limit does not exist.
+pub(crate) fn missing_rate_limit(task: usize, rule: usize, key: &str) -> Invalid {
     let reason = format!("there is no rate limit `{}`: create it with PutRateLimit first", excerpt(key));
-    Invalid::definition(&format!("Tasks[{task}].RateLimits[{at}].Key"), &reason)
+    Invalid::definition(&format!("Tasks[{task}].RateLimits[{rule}].Key"), &reason)
 }
 
-/// A definition that an engine accepted earlier and stored. It may contain fields that an earlier version accepted and
-/// this version refuses; the workflow must remain usable. Its crons are ignored, since they are stored separately, and
-/// empty schedule timeouts mean the default.
+/// Validates a definition that an engine accepted earlier and stored. It may contain fields that an earlier version
+/// accepted and this version refuses; the workflow must remain usable. Its crons are ignored, since they are stored
+/// separately, and empty schedule timeouts mean the default.
 #[cfg(feature = "durable")]
 pub(crate) fn validate_stored_definition(content: Declaration, timings: &Timings) -> Result<Definition, Invalid> {
     let mut valid = content.message().clone();
     valid.cron_triggers.clear();
     for task in valid.tasks.iter_mut().chain(&mut valid.on_failure_task) {
         task.schedule_timeout = task.schedule_timeout.take().filter(|timeout| !timeout.is_empty());
+        for removed in rate_limits::remove_duplicates(&mut task.rate_limits) {
+            let (workflow, task, key) = (excerpt(&valid.name), excerpt(&task.readable_id), excerpt(&removed.key));
+            tracing::warn!(
+                "task `{task}` of the stored workflow `{workflow}` has several rules for the rate limit `{key}`: only \
+                 the first applies"
+            );
+        }
     }
     Ok(Definition { content, ..validate_definition(valid, timings)? })
 }
 
-/// All tasks; the on-failure task is the last.
+/// Validates all tasks, and puts the on-failure task last.
 fn validate_tasks(
     content: &v1::CreateWorkflowVersionRequest,
     timings: &Timings,
 ) -> Result<Vec<TaskDefinition>, Invalid> {
     let mut tasks = Vec::with_capacity(content.tasks.len() + 1);
     let parents = resolve_parents(&content.tasks)?;
-    for (at, (declared, parents)) in content.tasks.iter().zip(parents).enumerate() {
-        let at = format!("Tasks[{at}]");
+    for (index, (declared, parents)) in content.tasks.iter().zip(parents).enumerate() {
+        let path = format!("Tasks[{index}]");
         let named = parents.iter().filter_map(|index| Some((content.tasks.get(*index)?.readable_id.as_str(), *index)));
-        let conditions = validate_conditions(&at, declared.conditions.as_ref(), &named.collect::<Vec<_>>())?;
-        tasks.push(TaskDefinition { parents, conditions, ..validate_task(&at, declared, timings)? });
+        let conditions = validate_conditions(&path, declared.conditions.as_ref(), &named.collect::<Vec<_>>())?;
+        tasks.push(TaskDefinition { parents, conditions, ..validate_task(&path, declared, timings)? });
     }
     if let Some(last) = &content.on_failure_task {
         if content.tasks.iter().any(|task| task.readable_id == last.readable_id) {
@@ -138,13 +145,13 @@ fn validate_events(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<Arc
     Ok(content.event_triggers.iter().map(|key| key.as_str().into()).collect())
 }
 
-/// Validates the filters of events. Each scope and expression may occur once.
+/// Validates the filters of events. Each scope may occur once with the same expression and payload.
 fn validate_filters(declared: &[v1::DefaultFilter]) -> Result<Vec<FilterRule>, Invalid> {
-    let mut known = HashSet::new();
     let mut filters = Vec::with_capacity(declared.len());
-    for (at, filter) in declared.iter().enumerate() {
+    let mut known = HashSet::with_capacity(declared.len());
+    for (index, filter) in declared.iter().enumerate() {
         let invalid = |(field, reason): (&str, String)| {
-            Invalid::definition(&format!("DefaultFilters[{at}].{}", capitalized(field)), &reason)
+            Invalid::definition(&format!("DefaultFilters[{index}].{}", capitalized(field)), &reason)
         };
         let payload = match &filter.payload {
             Some(bytes) => {
@@ -153,10 +160,11 @@ fn validate_filters(declared: &[v1::DefaultFilter]) -> Result<Vec<FilterRule>, I
             None => "{}",
         };
         let fields = FilterFields { scope: &filter.scope, expression: &filter.expression, payload: Some(payload) };
-        if !known.insert((&filter.scope, &filter.expression)) {
-            return Err(invalid(("expression", "another filter has this scope and expression".to_owned())));
+        let rule = validate_rule(fields).map_err(invalid)?;
+        if !known.insert(rule.unique_key()) {
+            return Err(invalid(("expression", "another filter has this scope, expression and payload".to_owned())));
         }
-        filters.push(validate_rule(fields).map_err(invalid)?);
+        filters.push(rule);
     }
     Ok(filters)
 }
@@ -166,10 +174,10 @@ fn capitalized(field: &str) -> String {
     first.to_uppercase() + rest
 }
 
-/// The cron expressions, each once.
+/// Validates the cron expressions, and removes duplicates.
 fn validate_crons(content: &v1::CreateWorkflowVersionRequest) -> Result<Vec<CronRule>, Invalid> {
-    let rule = |(at, text): (usize, &String)| {
-        CronRule::parse_declared(text).map_err(|e| Invalid::definition(&format!("CronTriggers[{at}]"), &e))
+    let rule = |(index, text): (usize, &String)| {
+        CronRule::parse_declared(text).map_err(|e| Invalid::definition(&format!("CronTriggers[{index}]"), &e))
     };
     let mut rules = content.cron_triggers.iter().enumerate().map(rule).collect::<Result<Vec<_>, _>>()?;
     let mut known = HashSet::new();
@@ -231,16 +239,18 @@ mod tests {
         let mut content = minimal();
         content.cron_triggers = vec!["0 0 L * *".into()];
         content.tasks[0].schedule_timeout = Some(String::new());
+        content.tasks[0].rate_limits = vec![v1::CreateTaskRateLimit { key: "k".into(), ..Default::default() }; 2];
         assert!(validate_definition(content.clone(), &Timings::default()).is_err());
         let stored = validate_stored_definition(content.clone().into(), &Timings::default()).unwrap();
         assert_eq!((stored.content, stored.crons.len()), (content.into(), 0));
         assert_eq!(stored.tasks[0].schedule_timeout, Timings::default().schedule_timeout);
+        assert_eq!(stored.tasks[0].rate_limits.len(), 1);
     }
 
     #[test]
     fn error_names_the_invalid_field() {
         type Change = fn(&mut v1::CreateWorkflowVersionRequest);
-        let invalid: [(&str, Change); 24] = [
+        let invalid: [(&str, Change); 25] = [
             ("Opts.Name", |c| c.name = "a b".into()),
             ("Opts.Tasks'", |c| c.tasks.clear()),
             ("ReadableId", |c| c.tasks[0].readable_id.clear()),
@@ -255,6 +265,10 @@ mod tests {
                 c.tasks[0].backoff_max_seconds = Some(0);
             }),
             ("SlotRequests", |c| c.tasks[0].slot_requests = [("cpu".into(), 0)].into()),
+            ("RateLimits[1].Key", |c| {
+                let rule = |key: &str| v1::CreateTaskRateLimit { key: key.into(), ..Default::default() };
+                c.tasks[0].rate_limits = vec![rule("k"), rule("k")];
+            }),
             ("DefaultPriority", |c| c.default_priority = Some(4)),
             ("InputJsonSchema", |c| c.input_json_schema = Some(b"{".to_vec())),
             ("Idempotency", |c| {
@@ -283,6 +297,20 @@ mod tests {
             let error = with(change).unwrap_err();
             assert!(error.contains(field) && !error.contains('\n'), "{field}: {error}");
         }
+    }
+
+    #[test]
+    fn filters_are_duplicates_if_their_payloads_are_equal_objects() {
+        let filter = |payload: &str| v1::DefaultFilter {
+            scope: "s".into(),
+            expression: "true".into(),
+            payload: Some(payload.as_bytes().to_vec()),
+        };
+        let second =
+            |payload: &str| with(|c| c.default_filters = vec![filter(r#"{"a":{"x":1,"y":2},"b":3}"#), filter(payload)]);
+        assert!(second(r#"{ "b": 3, "a": {"y": 2, "x": 1} }"#).unwrap_err().contains("DefaultFilters[1].Expression"));
+        let definition = second(r#"{"b": 3, "a": {"y": 1, "x": 2}}"#).unwrap();
+        assert_eq!(&*definition.filters[1].payload, r#"{"b": 3, "a": {"y": 1, "x": 2}}"#, "the text is unchanged");
     }
 
     #[test]

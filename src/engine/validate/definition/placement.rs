@@ -1,4 +1,4 @@
-//! Sticky workflows and desired labels of workers.
+//! Validates sticky strategies and desired labels of workers.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
 /// Weight of a label that declares none, as in a real engine.
 const DEFAULT_WEIGHT: i32 = 100;
 
-/// The sticky strategy of a workflow.
+/// Validates the sticky strategy of a workflow.
 pub(super) fn validate_sticky(declared: Option<i32>) -> Result<Option<Sticky>, Invalid> {
     match declared.map(StickyStrategy::try_from) {
         None => Ok(None),
@@ -28,7 +28,7 @@ pub(super) fn validate_sticky(declared: Option<i32>) -> Result<Option<Sticky>, I
     }
 }
 
-/// The desired labels, sorted by key. `refuse` makes an error from the field of a label and the reason.
+/// Validates desired labels, and sorts them by key. `refuse` makes an error from the field of a label and the reason.
 pub(crate) fn validate_desired_labels(
     labels: &HashMap<String, DesiredWorkerLabels>,
     refuse: impl Fn(&str, &str) -> Invalid,

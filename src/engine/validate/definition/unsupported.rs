@@ -1,4 +1,4 @@
-//! Features of Hatchet's workflow definitions that this engine does not support.
+//! Refuses features of Hatchet's workflow definitions that this engine does not support.
 
 use crate::{
     engine::validate::error::Invalid,

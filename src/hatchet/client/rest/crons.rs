@@ -25,13 +25,14 @@ pub struct Cron {
     /// The name; empty for a cron that a workflow declares.
     #[serde(default, deserialize_with = "null_is_default")]
     pub name: String,
-    /// The expression.
+    /// The cron expression, as declared.
     #[serde(rename = "cron")]
     pub expression: String,
     /// Whether the cron starts runs.
     #[serde(default)]
     pub enabled: bool,
-    /// `DEFAULT` for a cron that a workflow declares, `API` for a cron of [`Client::cron`](crate::hatchet::client::Client::cron).
+    /// `DEFAULT` for a cron that a workflow declares, `API` for a cron of
+    /// [`Client::cron`](crate::hatchet::client::Client::cron).
     #[serde(default, deserialize_with = "null_is_default")]
     pub method: String,
     /// The name of the workflow, namespace included.

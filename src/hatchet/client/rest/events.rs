@@ -25,10 +25,10 @@ pub struct StoredEvent {
     /// The scope, if the event has one.
     #[serde(default)]
     pub scope: Option<String>,
-    /// The payload.
+    /// The payload, which is the input of the triggered runs.
     #[serde(default, deserialize_with = "null_is_default")]
     pub payload: Map<String, Value>,
-    /// The additional metadata.
+    /// The additional metadata, which the triggered runs inherit.
     #[serde(default, deserialize_with = "null_is_default")]
     pub additional_metadata: Map<String, Value>,
     /// The time at which the engine accepted the event, RFC 3339.
@@ -105,8 +105,8 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an
-    /// unknown event, also within about a second after its push to a real engine.
+    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for
+    /// an unknown event, also within about a second after its push to a real engine.
     pub async fn event(&self, id: EventId) -> Result<StoredEvent, ClientError> {
         self.call(Method::GET, &format!("{}/{id}", self.events_path()), &[], None).await
     }

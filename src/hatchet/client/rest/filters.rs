@@ -10,7 +10,7 @@ use super::{
 };
 use crate::hatchet::{
     client::template::{object, text},
-    transport::ClientError,
+    transport::{ClientError, ErrorKind},
     wire::{FilterId, WorkflowId},
 };
 
@@ -68,8 +68,8 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an
-    /// unknown filter.
+    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for
+    /// an unknown filter.
     pub async fn filter(&self, id: FilterId) -> Result<Filter, ClientError> {
         self.call(Method::GET, &format!("{}/{id}", self.filters_path()), &[], None).await
     }
@@ -99,6 +99,51 @@ impl RestClient {
         self.call(Method::DELETE, &format!("{}/{id}", self.filters_path()), &[], None).await
     }
 
+    /// Evaluates the expression of a filter for an event, without a filter or a run: `input` is the payload of the event,
+    /// `metadata` its additional metadata, and `payload` that of the filter. Returns whether the event would start a run.
+    ///
+    /// ```no_run
+    /// # use hatchet_quickstart::prelude::*;
+    /// # async fn example(client: Client) -> Result<(), ClientError> {
+    /// # let Some(rest) = client.rest() else { return Ok(()) };
+    /// let (order, filter) = (serde_json::json!({ "total": 200 }), serde_json::json!({ "minimum": 100 }));
+    /// let expression = "input.total > payload.minimum";
+    /// assert!(rest.evaluate_filter(expression, &order, &serde_json::Map::new(), &filter).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`RestClient`]; [`ErrorKind::Invalid`](crate::hatchet::client::ErrorKind::Invalid) for an
+    /// expression that does not compile or cannot be evaluated, and for data that are no objects.
+    pub async fn evaluate_filter(
+        &self,
+        expression: &str,
+        input: &impl Serialize,
+        metadata: &Map<String, Value>,
+        payload: &impl Serialize,
+    ) -> Result<bool, ClientError> {
+        #[derive(Deserialize)]
+        struct Evaluation {
+            output: Option<bool>,
+            error: Option<String>,
+        }
+        text("filter expression", expression)?;
+        let body = json!({
+            "expression": expression,
+            "input": object_value("filter input", input)?,
+            "additionalMetadata": metadata,
+            "filterPayload": object_value("filter payload", payload)?,
+        });
+        let path = format!("/api/v1/stable/tenants/{}/cel/debug", self.tenant());
+        let Evaluation { output, error } = self.call(Method::POST, &path, &[], Some(body)).await?;
+        output.ok_or_else(|| {
+            let reason = error.unwrap_or_else(|| "the engine gave no reason".to_owned());
+            ClientError::new(ErrorKind::Invalid, format!("invalid filter expression \"{expression}\": {reason}"))
+        })
+    }
+
     fn filters_path(&self) -> String {
         format!("/api/v1/stable/tenants/{}/filters", self.tenant())
     }
@@ -107,9 +152,13 @@ impl RestClient {
 fn filter_body(scope: &str, expression: &str, payload: &impl Serialize) -> Result<Value, ClientError> {
     text("filter scope", scope)?;
     text("filter expression", expression)?;
-    let payload = object("filter payload", serde_json::to_string(payload).map_err(|e| e.to_string()))?;
-    let payload: Value = serde_json::from_str(&payload).unwrap_or_default();
-    Ok(json!({ "scope": scope, "expression": expression, "payload": payload }))
+    Ok(json!({ "scope": scope, "expression": expression, "payload": object_value("filter payload", payload)? }))
+}
+
+/// Converts a value whose JSON form must be an object.
+fn object_value(field: &str, value: &impl Serialize) -> Result<Value, ClientError> {
+    let json = object(field, serde_json::to_string(value).map_err(|e| e.to_string()))?;
+    Ok(serde_json::from_str(&json).unwrap_or_default())
 }
 
 impl Filter {

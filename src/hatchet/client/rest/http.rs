@@ -145,8 +145,8 @@ fn failed(call: &str, error: &HttpError) -> ClientError {
 /// `{"errors":[{"description": …}]}` or `{"message": …}`. Quotes any other body.
 fn explain(status: StatusCode, body: &[u8]) -> String {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    let of_errors = json["errors"].as_array().into_iter().flatten().filter_map(|error| error["description"].as_str());
-    let mut descriptions: Vec<&str> = of_errors.collect();
+    let texts = json["errors"].as_array().into_iter().flatten().filter_map(|error| error["description"].as_str());
+    let mut descriptions: Vec<&str> = texts.collect();
     if descriptions.is_empty() {
         descriptions.extend(json["message"].as_str());
     }

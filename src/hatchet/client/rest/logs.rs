@@ -21,7 +21,7 @@ const PAGE_SIZE: usize = 1000;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StoredLogLine {
-    /// The time of the line, RFC 3339: in the embedded engine its time on the worker, in a real engine that of its
+    /// The time of the line, RFC 3339. The embedded engine records the time on the worker, a real engine the time of
     /// arrival.
     pub created_at: String,
     /// The line as the task logged it.
@@ -47,20 +47,20 @@ impl StoredLogLine {
 impl RestClient {
     /// Lists the log lines of a task run that were created after `since`, oldest first. `None` lists all lines.
     ///
-    /// A worker sends lines in parallel, so a line may be added before an earlier one. The REST store of a real engine
+    /// A worker sends lines in parallel, so a line may be added before an earlier line. The REST store of a real engine
     /// does not know a task in the first second after its trigger.
     ///
     /// # Errors
     ///
-    /// Those of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an unknown
-    /// task.
+    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for
+    /// an unknown task.
     pub async fn log_lines(&self, task: RunId, since: Option<SystemTime>) -> Result<Vec<StoredLogLine>, ClientError> {
         let path = format!("/api/v1/stable/tasks/{task}/logs");
         let (mut lines, mut since) = (Vec::new(), since);
         loop {
             let mut query = vec![("limit", PAGE_SIZE.to_string()), ("order_by_direction", "ASC".to_owned())];
             query.extend(since.map(|since| ("since", rfc3339(since))));
-            let Rows { rows } = self.call(Method::GET, &path, &query, None).await?;
+            let Rows { rows, .. } = self.call(Method::GET, &path, &query, None).await?;
             let (new, next) = split_page(rows, since);
             lines.extend(new);
             match next {

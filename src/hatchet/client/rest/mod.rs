@@ -1,8 +1,8 @@
 //! The REST API of an engine, for queries that gRPC has no call for.
 //!
-//! One file per resource: runs, tasks and their logs, workflows, workers, schedules, crons, events, filters, rate limits,
-//! metrics. Lists are read to their end page by page. The REST store of a real engine lags behind its gRPC API by up to
-//! seconds.
+//! One file per resource: runs, tasks and their logs, workflows, workers, schedules, crons, events, filters, rate
+//! limits, metrics. Lists are read to their end page by page. The REST store of a real engine lags behind its gRPC API
+//! by up to seconds.
 
 mod crons;
 mod events;
@@ -22,6 +22,7 @@ use std::{fmt, time::SystemTime};
 
 use tonic::codegen::http::{Method, header};
 
+pub(in crate::hatchet) use self::tasks::TaskRow;
 pub use self::{
     crons::{Cron, CronFilter},
     events::{EventFilter, StoredEvent, TriggeredRun},

@@ -1,4 +1,4 @@
-//! The list of rate limits.
+//! Lists rate limits, with the units that are left in their windows.
 
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ use crate::hatchet::transport::ClientError;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RateLimitState {
-    /// The key.
+    /// The key that tasks refer to.
     pub key: String,
     /// The units of each window.
     pub limit_value: i64,

@@ -122,8 +122,8 @@ impl RunFilter {
         self
     }
 
-    /// Selects runs with this metadata pair. Several calls select runs with all of the pairs. A value that is not a string
-    /// never matches.
+    /// Selects runs with this metadata pair. Several calls select runs with all of the pairs. A value that is not a
+    /// string never matches.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.push((key.into(), value.into()));
         self
@@ -161,6 +161,13 @@ impl RunPages {
         let pairs = filter.metadata.iter().filter(|(key, _)| !key.contains(':'));
         query.extend(pairs.map(|(key, value)| ("additional_metadata", format!("{key}:{value}"))));
         Self { pages: Pages::new(rest.clone(), path, query), metadata: filter.metadata.clone() }
+    }
+
+    /// Sets the number of runs that one request reads, from 10 to 1000; other numbers are raised or lowered to these.
+    /// Default 1000.
+    pub fn page_size(mut self, runs: usize) -> Self {
+        self.pages = self.pages.page_size(runs);
+        self
     }
 
     /// Returns the next runs; `None` at the end of the list. Each run is returned once; a page may be empty. After an

@@ -39,9 +39,19 @@ pub struct ScheduledRun {
     /// The priority of the run, 1 to 3.
     #[serde(default)]
     pub priority: Option<i32>,
-    /// The id of the run that was started, if the engine reports it.
+    /// The id of the run that was started. Not set by engines that delete the schedule when its run starts.
     #[serde(default)]
     pub workflow_run_id: Option<String>,
+}
+
+/// Maximum number of scheduled runs in one call of the engine.
+const BULK: usize = 500;
+
+/// The schedules that a call has changed or deleted.
+#[derive(Deserialize)]
+struct Changed {
+    #[serde(alias = "updatedIds", alias = "deletedIds", default, deserialize_with = "null_is_default")]
+    ids: Vec<String>,
 }
 
 /// Selects scheduled runs that meet all criteria. The default selects all.
@@ -66,7 +76,7 @@ impl ScheduleFilter {
 }
 
 impl RestClient {
-    /// Lists the scheduled runs that a filter selects. A real engine also lists runs that were started.
+    /// Lists the scheduled runs that a filter selects. An engine deletes a scheduled run when it starts.
     ///
     /// # Errors
     ///
@@ -79,8 +89,8 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an
-    /// unknown schedule.
+    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for
+    /// an unknown schedule, and for one whose run has started.
     pub async fn schedule(&self, id: ScheduleId) -> Result<ScheduledRun, ClientError> {
         self.call(Method::GET, &format!("{}/{id}", self.schedules_path()), &[], None).await
     }
@@ -97,13 +107,56 @@ impl RestClient {
         self.call(Method::PATCH, &format!("{}/{id}", self.schedules_path()), &[], Some(body)).await
     }
 
-    /// Deletes a scheduled run. A run that was started continues.
+    /// Deletes the schedule of a run that has not started.
     ///
     /// # Errors
     ///
     /// Returns the errors of [`RestClient::schedule`].
     pub async fn delete_schedule(&self, id: ScheduleId) -> Result<(), ClientError> {
         self.call::<Value>(Method::DELETE, &format!("{}/{id}", self.schedules_path()), &[], None).await.map(drop)
+    }
+
+    /// Changes the times of runs that have not started, in calls of at most 500. Returns the ids of those that were changed;
+    /// an unknown schedule is not an error.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`RestClient`];
+    /// [`ErrorKind::Invalid`](crate::hatchet::client::ErrorKind::Invalid) for a time before 1970 or after 9999, before
+    /// anything is changed. After another error, earlier calls keep their effect.
+    pub async fn reschedule_many(
+        &self,
+        times: impl IntoIterator<Item = (ScheduleId, SystemTime)>,
+    ) -> Result<Vec<ScheduleId>, ClientError> {
+        let update = |(id, at): (ScheduleId, SystemTime)| {
+            Ok(json!({ "id": id.to_string(), "triggerAt": rfc3339(check_time(Some(at))?) }))
+        };
+        let updates: Vec<Value> = times.into_iter().map(update).collect::<Result<_, ClientError>>()?;
+        let mut changed = Vec::new();
+        for batch in updates.chunks(BULK) {
+            let (path, body) = (format!("{}/bulk-update", self.schedules_path()), json!({ "updates": batch }));
+            let Changed { ids } = self.call(Method::POST, &path, &[], Some(body)).await?;
+            changed.extend(ids.iter().filter_map(|id| id.parse::<ScheduleId>().ok()));
+        }
+        Ok(changed)
+    }
+
+    /// Deletes scheduled runs, in calls of at most 500. Returns the ids of those that were deleted; an unknown schedule is not
+    /// an error.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`RestClient`]. Earlier calls keep their effect.
+    pub async fn delete_schedules(&self, ids: &[ScheduleId]) -> Result<Vec<ScheduleId>, ClientError> {
+        let mut deleted = Vec::new();
+        for batch in ids.chunks(BULK) {
+            let batch: Vec<String> = batch.iter().map(ScheduleId::to_string).collect();
+            let path = format!("{}/bulk-delete", self.schedules_path());
+            let body = json!({ "scheduledWorkflowRunIds": batch });
+            let Changed { ids } = self.call(Method::POST, &path, &[], Some(body)).await?;
+            deleted.extend(ids.iter().filter_map(|id| id.parse::<ScheduleId>().ok()));
+        }
+        Ok(deleted)
     }
 
     fn schedules_path(&self) -> String {

@@ -17,7 +17,7 @@ use crate::hatchet::{transport::ClientError, wire::WorkerId};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct WorkerSummary {
-    /// The id that the engine assigned to the worker. A restarted worker has a new one.
+    /// The id that the engine assigned to the worker. A restarted worker has a new id.
     pub metadata: ResourceMetadata,
     /// The name that the worker registered with.
     pub name: String,
@@ -59,8 +59,8 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an
-    /// unknown worker.
+    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for
+    /// an unknown worker.
     pub async fn worker(&self, worker: WorkerId) -> Result<WorkerSummary, ClientError> {
         self.call(Method::GET, &format!("/api/v1/workers/{worker}"), &[], None).await
     }

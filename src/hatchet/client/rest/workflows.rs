@@ -25,7 +25,7 @@ pub struct WorkflowSummary {
     /// The name, namespace included.
     #[serde(default, deserialize_with = "null_is_default")]
     pub name: String,
-    /// The description.
+    /// The description that the declaration contains.
     #[serde(default, deserialize_with = "null_is_default")]
     pub description: String,
     /// Whether the engine assigns none of its runs to workers.
@@ -88,13 +88,13 @@ impl RestClient {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for an
-    /// unknown workflow.
+    /// Returns the errors of [`RestClient`]; [`ErrorKind::NotFound`](crate::hatchet::client::ErrorKind::NotFound) for
+    /// an unknown workflow.
     pub async fn workflow(&self, id: WorkflowId) -> Result<WorkflowSummary, ClientError> {
         self.call(Method::GET, &format!("/api/v1/workflows/{id}"), &[], None).await
     }
 
-    /// Returns the JSON Schema of a workflow's input, that of its latest version; `None` if the workflow was registered
+    /// Returns the JSON Schema of the input of a workflow's latest version; `None` if the workflow was registered
     /// without a schema.
     ///
     /// # Errors
@@ -112,8 +112,8 @@ impl RestClient {
         Ok(version.input_json_schema)
     }
 
-    /// Pauses a workflow: its queued runs get no worker, and are cancelled `queue_ttl` after their creation. `runs` applies
-    /// to the runs of its schedules and crons. Requires an engine of version 0.105.2 or later.
+    /// Pauses a workflow: its queued runs get no worker, and are cancelled `queue_ttl` after their creation. `runs`
+    /// applies to the runs of its schedules and crons. Requires an engine of version 0.105.2 or later.
     ///
     /// # Errors
     ///

@@ -31,8 +31,8 @@ impl Client {
     /// between the query of their status and the cancellation.
     pub const CANCEL_BATCH: usize = 500;
 
-    /// Requests that the engine cancels those of these runs that have not finished, and returns their ids.
-    /// [`RunRef::outcome`] returns the outcome of each.
+    /// Requests that the engine cancels the unfinished runs among these, and returns their ids. [`RunRef::outcome`]
+    /// returns the outcome of each.
     ///
     /// The status of each run is queried first, because a real engine replaces the outcome of a finished run with
     /// CANCELLED. A run that the engine does not find counts as finished.
@@ -65,8 +65,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`Client::cancel_many`] and of [`RestClient::runs`](crate::hatchet::client::RestClient::runs),
-    /// and [`ErrorKind::Config`] if the address of the REST API is not set. Earlier batches stay cancelled.
+    /// Returns the errors of [`Client::cancel_many`] and of
+    /// [`RestClient::runs`](crate::hatchet::client::RestClient::runs), and [`ErrorKind::Config`] if the address of the
+    /// REST API is not set. Earlier batches stay cancelled.
     pub async fn cancel_where(&self, filter: &RunFilter) -> Result<Vec<RunId>, ClientError> {
         let mut cancelled = Vec::new();
         for batch in self.selected_runs(filter, "cancelling runs by filter").await?.chunks(Self::CANCEL_BATCH) {
@@ -75,12 +76,14 @@ impl Client {
         Ok(cancelled)
     }
 
-    /// Requests that the engine runs these finished runs again, under the same ids, and returns the ids of the runs that it
-    /// knows. Does not change runs that have not finished. Sends calls of at most [`Client::CANCEL_BATCH`] runs.
+    /// Requests that the engine runs these finished runs again, under the same ids, and returns the ids of the runs
+    /// that it knows. Does not change runs that have not finished. Sends calls of at most [`Client::CANCEL_BATCH`]
+    /// runs.
     ///
     /// # Errors
     ///
-    /// Returns the error of the call, which is not repeated: see [`ClientError::kind`]. Earlier calls keep their effect.
+    /// Returns the error of the call, which is not repeated: see [`ClientError::kind`]. Earlier calls keep their
+    /// effect.
     pub async fn replay_many(&self, runs: &[RunId]) -> Result<Vec<RunId>, ClientError> {
         let mut replayed = Vec::new();
         for batch in runs.chunks(Self::CANCEL_BATCH) {
@@ -95,13 +98,14 @@ impl Client {
         Ok(replayed)
     }
 
-    /// Requests that the engine runs the finished runs that a filter selects again. Otherwise like
+    /// Requests that the engine runs the finished runs that a filter selects again. Otherwise behaves like
     /// [`Client::replay_many`].
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`Client::replay_many`] and of [`RestClient::runs`](crate::hatchet::client::RestClient::runs),
-    /// and [`ErrorKind::Config`] if the address of the REST API is not set.
+    /// Returns the errors of [`Client::replay_many`] and of
+    /// [`RestClient::runs`](crate::hatchet::client::RestClient::runs), and [`ErrorKind::Config`] if the address of the
+    /// REST API is not set.
     pub async fn replay_where(&self, filter: &RunFilter) -> Result<Vec<RunId>, ClientError> {
         let runs = self.selected_runs(filter, "replaying runs by filter").await?;
         self.replay_many(&runs).await

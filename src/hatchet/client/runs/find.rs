@@ -12,7 +12,7 @@ use super::RunRef;
 use crate::hatchet::{
     client::{Client, RestClient, RunFilter, RunSummary},
     transport::{Backoff, ClientConfig, ClientError, ErrorKind},
-    wire::{RunId, RunStatus, readable_duration, readable_seconds},
+    wire::{RunId, RunStatus, WorkflowId, readable_duration, readable_seconds},
 };
 
 /// Time without a new run after which the list is final: six times the longest lag that was measured.
@@ -33,11 +33,11 @@ pub(in crate::hatchet::client) struct Listing {
 }
 
 impl Client {
-    /// Finds the runs that were triggered since `since` and have a metadata pair, without children that inherited it from
-    /// one of them.
+    /// Finds the runs that were triggered since `since` and have a metadata pair, without children that inherited it
+    /// from one of them.
     ///
-    /// An engine lists a new run late, so an empty result takes 12 s, and up to 72 s while the engine's REST API does not
-    /// respond.
+    /// An engine lists a new run late, so an empty result takes 12 s, and up to 72 s while the engine's REST API does
+    /// not respond.
     ///
     /// # Errors
     ///
@@ -51,16 +51,22 @@ impl Client {
         Ok(ids.map(|run| RunRef::given(self.clone(), run)).collect())
     }
 
-    /// Lists the runs of any age that have not finished and have all of these metadata pairs.
+    /// Lists the runs of any age that have not finished and have all of these metadata pairs: of these workflows, or of
+    /// all if none is given.
     ///
-    /// The engine's list lags behind by about a second: a run that was triggered just now may be missing, and a run that
-    /// has just finished may be included. gRPC is no substitute: its filter selects runs that have any of the pairs.
+    /// The engine's list lags behind by about a second: a run that was triggered just now may be missing, and a run
+    /// that has just finished may be included. gRPC is no substitute: its filter selects runs that have any of the
+    /// pairs.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] without a pair, so that an empty list does not select every run; [`ErrorKind::Config`] if
     /// the address of the REST API is not set; else the error of the REST API.
-    pub async fn open_runs(&self, metadata: &[(&str, &str)]) -> Result<Vec<RunId>, ClientError> {
+    pub async fn open_runs(
+        &self,
+        metadata: &[(&str, &str)],
+        workflows: &[WorkflowId],
+    ) -> Result<Vec<RunId>, ClientError> {
         if metadata.is_empty() {
             return Err(ClientError::new(
                 ErrorKind::Invalid,
@@ -70,6 +76,7 @@ impl Client {
         let rest = self.require_rest("listing runs by metadata")?;
         let filter = RunFilter::since(SystemTime::UNIX_EPOCH).status(RunStatus::Queued).status(RunStatus::Running);
         let filter = metadata.iter().fold(filter, |filter, (key, value)| filter.metadata(*key, *value));
+        let filter = workflows.iter().fold(filter, |filter, workflow| filter.workflow(*workflow));
         let rows = rest.runs(&filter).all().await.map_err(|error| {
             let (kind, text) = (error.kind(), format!("listing runs by metadata failed: {error}"));
             error.into_kind(kind, text)

@@ -1,4 +1,4 @@
-//! The outcomes of many runs.
+//! Waits for the outcomes of many runs.
 
 use std::{fmt, time::Duration};
 

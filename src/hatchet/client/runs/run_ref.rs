@@ -1,4 +1,4 @@
-//! A reference to a run.
+//! A reference to a run: its status, details, outcome, result and events, and its replay.
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
@@ -21,7 +21,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// A reference to a run with output type `O`: the run's id and its client. Cheap to clone.
 ///
-/// Returned by [`Client::run_no_wait`] for a new run, and by [`Client::run_ref`] for the id of an earlier one.
+/// Returned by [`Client::run_no_wait`] for a new run, and by [`Client::run_ref`] for the id of an earlier run.
 ///
 /// ```no_run
 /// use hatchet_quickstart::prelude::*;
@@ -123,8 +123,8 @@ impl<O> RunRef<O> {
 
     /// Returns the run's current state. Retries temporary failures.
     ///
-    /// A run of a workflow whose first tasks all wait for conditions has no tasks yet. A real engine then returns it only
-    /// over the REST API, which is asked 2 s after the first attempt.
+    /// A run of a workflow whose first tasks all wait for conditions has no tasks yet. A real engine then returns it
+    /// only over the REST API, which is queried 2 s after the first attempt.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl<O> RunRef<O> {
         Ok(details)
     }
 
-    /// [`RunRef::details`] in one attempt.
+    /// Makes one attempt of [`RunRef::details`].
     pub(in crate::hatchet) async fn details_once(&self) -> Result<RunDetails, ClientError> {
         let details = fetch(self.client.connection(), self.id).await?;
         self.evidence.mark_found();
@@ -178,12 +178,11 @@ impl<O> RunRef<O> {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::NotFound`] if the engine has neither found nor listed the run for 10 s (30 s if the list, which is
-    ///   that of the REST API, cannot be read); for 2 s with an id from [`Client::run_ref`]. A run whose first tasks all
-    ///   wait for conditions is listed by a real engine and not found; without the address of the REST API, a wait for it
-    ///   fails.
-    /// - [`ErrorKind::RunLost`] if the engine has found or listed the run before, but no longer for 10 s (5 minutes if the
-    ///   list cannot be read, and the run was only listed before).
+    /// - [`ErrorKind::NotFound`] if the engine has neither found nor listed the run for 10 s (30 s if the list of the
+    ///   REST API cannot be read); for 2 s with an id from [`Client::run_ref`]. A run whose first tasks all wait for
+    ///   conditions is listed by a real engine and not found; without the address of the REST API, a wait for it fails.
+    /// - [`ErrorKind::RunLost`] if the engine has found or listed the run before, but no longer for 10 s (5 minutes if
+    ///   the list cannot be read, and the run was only listed before).
     /// - [`ErrorKind::Unreachable`], or the engine's own error, after 5 minutes without a useful response. A request of
     ///   the engine to slow down counts as a useful response.
     /// - [`ErrorKind::Unauthenticated`] as soon as the engine refuses the token.
@@ -214,7 +213,7 @@ impl<O> RunRef<O> {
 }
 
 impl<O: DeserializeOwned> RunRef<O> {
-    /// Waits until the run has finished, and returns its output: of a workflow, that of the task of
+    /// Waits until the run has finished, and returns its output. The output of a workflow is the output of the task of
     /// [`Stub::output_of`](crate::hatchet::task::Stub::output_of), or an object of all outputs by task name.
     ///
     /// # Errors

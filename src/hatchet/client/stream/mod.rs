@@ -1,4 +1,4 @@
-//! Live events of runs: chunks, failed attempts, ends.
+//! Live events of runs: chunks, failed attempts and outcomes.
 //!
 //! A subscription delivers the events that occur while it is open. Events can be lost, so take the outcome of a run
 //! from [`RunRef::outcome`](super::RunRef::outcome).

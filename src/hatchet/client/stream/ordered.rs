@@ -20,13 +20,13 @@ pub(super) struct OrderedEvents<'a, S, E> {
     buffered_since: Option<Instant>,
     ready: VecDeque<RunEvent>,
     /// The stream has ended, with this error if it broke.
-    ended: Option<Option<E>>,
+    end: Option<Option<E>>,
 }
 
 impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> OrderedEvents<'a, S, E> {
     /// Orders the events of `wire`. The buffer outlives it, because the numbers of chunks continue in the next stream.
     pub(super) fn new(wire: S, buffer: &'a mut ReorderBuffer) -> Self {
-        Self { wire, buffer, buffered_since: None, ready: VecDeque::new(), ended: None }
+        Self { wire, buffer, buffered_since: None, ready: VecDeque::new(), end: None }
     }
 
     /// Returns the next event; after the last event, the error if the stream broke. Cancel safe.
@@ -35,12 +35,12 @@ impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> OrderedEvents
             if let Some(event) = self.ready.pop_front() {
                 return Some(Ok(event));
             }
-            if let Some(ended) = &mut self.ended {
-                return ended.take().map(Err);
+            if let Some(end) = &mut self.end {
+                return end.take().map(Err);
             }
             self.buffered_since = self.buffer.has_chunks().then(|| self.buffered_since.unwrap_or_else(Instant::now));
             let flush_at = self.buffered_since.map(|since| since + MAX_DELAY);
-            let ended = tokio::select! {
+            let end = tokio::select! {
                 () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => None,
                 next = self.wire.next() => match next {
                     Some(Ok((is_last, event))) => {
@@ -55,7 +55,7 @@ impl<'a, E, S: Stream<Item = Result<(bool, RunEvent), E>> + Unpin> OrderedEvents
                 },
             };
             self.ready.extend(self.buffer.flush());
-            self.ended = ended;
+            self.end = end;
         }
     }
 }

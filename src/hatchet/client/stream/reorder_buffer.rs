@@ -3,7 +3,7 @@
 //! A real engine preserves the order only for subscriptions by run id; by metadata, chunks arrive in any order. Each
 //! chunk has a number within its attempt, from 0. A chunk that arrives before its predecessor is buffered until the
 //! predecessor arrives or counts as missing: at the end of the attempt, over [`MAX_BUFFERED`] chunks, or when the
-//! caller flushes. Each gap is reported once as [`RunEventKind::Missed`]. Each chunk is released exactly once, also if
+//! caller flushes. Each gap is reported once as [`RunEventKind::Missed`]. Each chunk is released exactly once, even if
 //! it arrives late.
 
 use std::collections::{BTreeMap, HashMap};

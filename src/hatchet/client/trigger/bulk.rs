@@ -1,4 +1,4 @@
-//! Triggers of many runs of one workflow in few calls.
+//! Triggers many runs of one workflow in few calls.
 
 use std::time::SystemTime;
 
@@ -14,33 +14,35 @@ use super::{
     request::{SearchIds, TriggerOptions, TriggerRequest, TriggerResult},
 };
 use crate::hatchet::{
-    client::{Client, RunRef},
+    client::{Client, RunRef, span::in_span_of_many},
+    task::CallSpan,
     transport::{ClientError, ErrorKind},
     wire::TriggerId,
 };
 
-/// Concurrent bulk calls of one [`Client::trigger_many`].
-const BULK_CALLS: usize = 4;
-/// Maximum number of refused calls of one batch in the search for invalid items: enough to find about three among 1,000.
+/// Concurrent bulk calls of one [`Client::trigger_many`] or [`Client::push_events`].
+pub(in crate::hatchet::client) const BULK_CALLS: usize = 4;
+/// Maximum number of refused calls of one batch in the search for invalid items: enough to find about three among
+/// 1,000.
 const BISECTION_CALLS: usize = 64;
 
 impl Client {
     /// Starts many runs of one workflow, in the order given, and returns when the engine has accepted them.
     ///
-    /// Each item has its own result: a refused input or a taken idempotency key fails that item alone, although an engine
-    /// refuses a bulk call as a whole. The items are split into calls of at most 1,000 items and the message limit, four
-    /// of them concurrent. [`Client::outcomes`] waits for all runs together.
+    /// Each item has its own result: a refused input or a taken idempotency key fails that item alone, although an
+    /// engine refuses a bulk call as a whole. The items are split into calls of at most 1,000 items and the message
+    /// limit, four of them concurrent. [`Client::outcomes`] waits for all runs together.
     ///
-    /// If some idempotency keys are taken, the items of that call are sent again individually, because the engine does not
-    /// name the items of the taken keys. With keys that are released when the run finishes (the method STATUS), an item
-    /// whose run has finished by then is started again.
+    /// If some idempotency keys are taken, the items of that call are sent again individually, because the engine does
+    /// not name the items of the taken keys. With keys that are released when the run finishes (the method STATUS), an
+    /// item whose run has finished by then is started again.
     ///
-    /// If the response to a call is lost, the client searches for its runs like [`Client::trigger`]; an item that is not
-    /// found is [`ErrorKind::Unconfirmed`]. With `is_keyed`, the workflow has idempotency keys: the items fail with the
-    /// call's error without a search, because they can be sent again.
+    /// If the response to a call is lost, the client searches for its runs like [`Client::trigger`]; an item that is
+    /// not found is [`ErrorKind::Unconfirmed`]. With `is_keyed`, the workflow has idempotency keys: the items fail with
+    /// the call's error without a search, because they can be sent again.
     ///
-    /// A call that the engine refuses temporarily is repeated up to five times, but not after `deadline`, which ends the
-    /// trigger with the refusal.
+    /// A call that the engine refuses temporarily is repeated up to five times, but not after `deadline`, which ends
+    /// the trigger with the refusal.
     pub(crate) async fn trigger_many<I: Serialize>(
         &self,
         name: &str,
@@ -48,10 +50,27 @@ impl Client {
         is_keyed: bool,
         deadline: Option<Instant>,
     ) -> Vec<TriggerResult> {
+        let inputs = inputs.into_iter();
+        let span = CallSpan::start("hatchet.run_workflows", |attributes| {
+            let names = [self.config().namespaced(name)];
+            attributes
+                .number("hatchet.num_workflows", i64::try_from(inputs.size_hint().0).ok())
+                .text("hatchet.unique_workflow_names", &serde_json::Value::from_iter(names).to_string())
+        });
+        in_span_of_many(span, self.send_triggers(name, inputs, is_keyed, deadline)).await
+    }
+
+    async fn send_triggers<I: Serialize>(
+        &self,
+        name: &str,
+        inputs: impl Iterator<Item = (I, TriggerOptions)>,
+        is_keyed: bool,
+        deadline: Option<Instant>,
+    ) -> Vec<TriggerResult> {
         let mut results: Vec<Option<TriggerResult>> = Vec::new();
         let mut batches = Batches::new(self.config().max_send_message);
         let mut call = TriggerId::random();
-        for (index, (input, options)) in inputs.into_iter().enumerate() {
+        for (index, (input, options)) in inputs.enumerate() {
             if index > 0 && index.is_multiple_of(MAX_RUNS) {
                 // About one id for each call, so that the search after a lost response reads only the runs of its call.
                 call = TriggerId::random();

@@ -1,4 +1,4 @@
-//! The gRPC calls of triggers.
+//! Makes the gRPC calls that trigger runs, until a deadline.
 
 use tokio::time::Instant;
 

@@ -2,8 +2,8 @@
 //!
 //! An engine refuses a bulk trigger as a whole if a key is taken, although it has started the other items. The refusal
 //! lists the started runs and the runs that hold the taken keys, without their items. So each item is sent again
-//! individually. If the item was started, its own run holds its key now, and the trigger is refused as a duplicate of that
-//! run.
+//! individually. If the item was started, its own run holds its key now, and the trigger is refused as a duplicate of
+//! that run.
 
 use std::{
     collections::HashSet,
@@ -21,12 +21,12 @@ use super::{
 use crate::hatchet::{
     client::{RunRef, handle::SINGLE_CALLS},
     transport::{ClientError, ErrorKind, when_temporary},
-    wire::{RunId, proto::v1::BulkTriggerIdempotencyCollisionError, read_detail},
+    wire::{RunId, decode_detail, proto::v1::BulkTriggerIdempotencyCollisionError},
 };
 
 /// Reads the started runs and the collisions from the refusal of a bulk trigger.
 pub(super) fn read(status: &Status) -> Option<BulkTriggerIdempotencyCollisionError> {
-    read_detail(status.details(), "v1.BulkTriggerIdempotencyCollisionError")
+    decode_detail(status.details(), "v1.BulkTriggerIdempotencyCollisionError")
 }
 
 /// The result of an individual trigger.
@@ -90,8 +90,8 @@ impl Owners {
         Self { started, taken }
     }
 
-    /// Whether the run that holds an item's key was started by that item, which then owns the run. `may_have_started` is
-    /// set if a response to the item's triggers was lost.
+    /// Whether the run that holds an item's key was started by that item, which then owns the run. `may_have_started`
+    /// is set if a response to the item's triggers was lost.
     fn is_own(&mut self, run: RunId, may_have_started: bool) -> bool {
         self.started.remove(&run) || (may_have_started && self.taken.insert(run))
     }

@@ -73,6 +73,7 @@ pub(in crate::hatchet::client) fn failed(
     status: Status,
 ) -> ClientError {
     if status.code() == Code::InvalidArgument && status.message().contains("workflow names not found") {
+        let name = connection.config().namespaced(name);
         let message =
             format!("{call} failed: the engine has no workflow of this name. Start a worker that registers {name}");
         return ClientError::new(ErrorKind::NotFound, message).with_status(status);
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn mark_of_embedded_engine_is_read() {
+    fn effect_metadata_of_embedded_engine_is_read() {
         for (mark, expected) in [("true", true), ("false", false)] {
             let mut full = Status::unavailable("the disk is full");
             full.metadata_mut().insert(MAY_TAKE_EFFECT, mark.parse().unwrap());

@@ -1,10 +1,11 @@
 //! Recovers triggers whose response was lost.
 //!
-//! A connection can break between the engine's acceptance of a trigger and its response. Only the engine's list of runs,
-//! which the REST API has, can prove then that a run was started: each run has the id of its trigger in its metadata.
+//! A connection can break between the engine's acceptance of a trigger and its response. Only the engine's list of
+//! runs, which the REST API has, can prove then that a run was started: each run has the id of its trigger in its
+//! metadata.
 //!
-//! The list never proves that a run was not started, because its lag has no upper bound. So the error of a run that is not
-//! found is [`ErrorKind::Unconfirmed`].
+//! The list never proves that a run was not started, because its lag has no upper bound. So the error of a run that is
+//! not found is [`ErrorKind::Unconfirmed`].
 
 use std::{
     collections::HashMap,

@@ -24,7 +24,10 @@ mod reachable;
 mod request;
 mod single;
 
-pub(in crate::hatchet::client) use self::failure::{failed as trigger_failed, may_be_repeated};
+pub(in crate::hatchet::client) use self::{
+    bulk::BULK_CALLS,
+    failure::{failed as trigger_failed, may_be_repeated},
+};
 pub(crate) use self::{
     failure::may_have_started,
     request::{Parent, TriggerOptions},

@@ -6,14 +6,18 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::hatchet::{
-    client::{Client, RunRef, TRIGGER_KEY, desired_label, template::missing_traceparent},
-    task::{DesiredLabel, Priority, TRACEPARENT},
+    client::{
+        Client, RunRef, TRIGGER_KEY, desired_label,
+        span::run_attributes,
+        template::{missing_traceparent, text},
+    },
+    task::{Attributes, DesiredLabel, Priority, TRACEPARENT},
     transport::{ClientError, ErrorKind},
     wire::{DEFAULT_MAX_MESSAGE, TriggerId, check_object, proto::v1},
 };
 
-/// Metadata key of the runs of [`Client::trigger_many`]: an id that up to 1,000 of them share, by which the runs of a lost
-/// response are found together.
+/// Metadata key of the runs of [`Client::trigger_many`]: an id that up to 1,000 of them share, by which the runs of a
+/// lost response are found together.
 pub(super) const CALL_KEY: &str = "rust_sdk_call";
 /// Bytes of an assignment that are reserved for the ids, the names and the JSON around the input and the metadata:
 /// 8 KiB. The embedded engine reserves the same.
@@ -34,13 +38,15 @@ pub(crate) struct TriggerOptions {
     /// must not be used twice.
     pub(crate) trigger_id: Option<TriggerId>,
     /// A trigger that the engine refuses temporarily is not repeated after this time: it fails with the refusal. For
-    /// callers that drop the call at that time and would lose the reason. Default: none, five attempts. A bulk trigger has
-    /// one deadline for all runs.
+    /// callers that drop the call at that time and would lose the reason. Default: none, five attempts. A bulk trigger
+    /// has one deadline for all runs.
     pub(crate) deadline: Option<Instant>,
-    /// Labels that the run wants of its worker. Default: those of the task.
+    /// Worker labels that the run requires or prefers. Default: the task's labels.
     pub(crate) desired_labels: Vec<DesiredLabel>,
     /// The attempt that starts the run as its child. Default: none.
     pub(crate) parent: Option<Parent>,
+    /// The id of the worker that a sticky workflow should use. Default: any worker.
+    pub(crate) desired_worker: Option<String>,
 }
 
 /// The attempt that starts a child run, and the child's identity among the children of its task.
@@ -56,6 +62,17 @@ pub(crate) struct Parent {
 }
 
 impl TriggerOptions {
+    /// Adds the attributes of the span of a trigger.
+    pub(super) fn attributes(&self, attributes: Attributes, client: &Client, name: &str) -> Attributes {
+        let attributes = run_attributes(attributes, client, name, &self.additional_metadata, self.priority);
+        let Some(parent) = &self.parent else { return attributes };
+        attributes
+            .text("hatchet.parent_id", &parent.workflow_run_id)
+            .text("hatchet.parent_step_run_id", &parent.task_run_id)
+            .number("hatchet.child_index", Some(parent.index.into()))
+            .text("hatchet.child_key", parent.key.as_deref().unwrap_or_default())
+    }
+
     /// Adds the priority, the labels and the metadata pairs that these options lack.
     pub(in crate::hatchet::client) fn add_defaults(&mut self, defaults: &Self) {
         self.priority = self.priority.or(defaults.priority);
@@ -101,6 +118,7 @@ impl TriggerRequest {
         ids: SearchIds,
     ) -> Result<Self, ClientError> {
         let invalid = |message: String| ClientError::new(ErrorKind::Invalid, message);
+        text("task name", name)?;
         let input = serde_json::to_string(input)
             .map_err(|e| invalid(format!("invalid input of {name}: serialization failed: {e}")))?;
         check_object(&input).map_err(|e| invalid(format!("invalid input of {name}: {e}")))?;
@@ -128,7 +146,7 @@ impl TriggerRequest {
                 .map(|label| (label.key.clone(), desired_label(label)))
                 .collect(),
             child_key: options.parent.as_ref().and_then(|parent| parent.key.clone()),
-            ..Default::default()
+            desired_worker_id: options.desired_worker.clone(),
         };
         let (size, limit) = (message.encoded_len(), client.config().max_send_message);
         if size > limit {
@@ -170,7 +188,7 @@ fn max_payload(max_send: usize) -> usize {
 /// The caller's metadata with the ids of the client, which replace the caller's values for their keys.
 struct MetadataWithIds<'a> {
     caller: &'a Map<String, Value>,
-    /// The trace context of the body that makes the call.
+    /// The trace context of the call.
     trace: Option<String>,
     ids: SearchIds,
 }

@@ -1,4 +1,4 @@
-//! Triggers of one run.
+//! Triggers one run.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,8 @@ use super::{
     request::{SearchIds, TriggerOptions, TriggerRequest, TriggerResult},
 };
 use crate::hatchet::{
-    client::{Client, RunRef},
+    client::{Client, RunRef, span::in_span},
+    task::CallSpan,
     transport::when_temporary,
     wire::TriggerId,
 };
@@ -18,8 +19,9 @@ use crate::hatchet::{
 impl Client {
     /// Starts a run of the workflow `name` (in the settings' namespace), and returns when the engine has accepted it.
     ///
-    /// The input must be a JSON object. If the response is lost after the request was sent, searches the engine's list for
-    /// the run (for 12 s, or up to 72 s while the engine does not respond) and returns it as if the response had arrived.
+    /// The input must be a JSON object. If the response is lost after the request was sent, searches the engine's list
+    /// for the run (for 12 s, or up to 72 s while the engine does not respond) and returns it as if the response had
+    /// arrived.
     ///
     /// If the name is not registered, a real engine returns the id of a run that is never created.
     ///
@@ -27,6 +29,11 @@ impl Client {
     ///
     /// Returns the errors of [`Client::run_no_wait`].
     pub(crate) async fn trigger(&self, name: &str, input: &impl Serialize, options: &TriggerOptions) -> TriggerResult {
+        let span = CallSpan::start("hatchet.run_workflow", |attributes| options.attributes(attributes, self, name));
+        in_span(span, self.send_trigger(name, input, options)).await
+    }
+
+    async fn send_trigger(&self, name: &str, input: &impl Serialize, options: &TriggerOptions) -> TriggerResult {
         let trigger = options.trigger_id.unwrap_or_else(TriggerId::random);
         let request = TriggerRequest::new(self, name, input, options, 0, SearchIds { trigger, call: None })?;
         let calls = TriggerCalls { client: self, name, deadline: options.deadline };

@@ -1,4 +1,5 @@
-//! The list of the REST API, as the second source for runs that gRPC does not find; see [`run_evidence`](super::run_evidence).
+//! The list of the REST API, as the second source for runs that gRPC does not find; see
+//! [`run_evidence`](super::run_evidence).
 
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! The outcome of a finished run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -64,12 +64,13 @@ impl RunOutcome {
             return self.output();
         }
         let outputs = outputs_by_task(self.output.as_deref().unwrap_or("{}"));
-        let of_task = |reason: String| RunError::Output { run: self.run, reason: format!("task `{task}`: {reason}") };
+        let output_error =
+            |reason: String| RunError::Output { run: self.run, reason: format!("task `{task}`: {reason}") };
         match outputs.get(&task.to_lowercase()) {
             Some(output) if is_skipped(output.get()) => serde_json::from_str("null")
-                .map_err(|_| of_task("it was skipped. Use an `Option` as the type".to_owned())),
+                .map_err(|_| output_error("it was skipped. Use an `Option` as the type".to_owned())),
             Some(output) => self.decode(output.get()),
-            None => Err(of_task("the run has no task of this name with an output".to_owned())),
+            None => Err(output_error("the run has no task of this name with an output".to_owned())),
         }
     }
 
@@ -95,51 +96,64 @@ impl RunOutcome {
         if !(details.done && details.status.is_final()) {
             return None;
         }
-        // The only task of a run has the id of the run. In a workflow of several tasks, one task may be left: others were
-        // cancelled before they existed.
-        let single = match details.tasks.as_slice() {
+        // The only task of a run has the id of the run. In a workflow of several tasks, one task may be left: others
+        // were cancelled before they existed.
+        let only_task = match details.tasks.as_slice() {
             [task] if task.id.parse() == Ok(run) => Some(task),
             _ => None,
         };
-        let output = match (&details.status, single) {
+        let output = match (&details.status, only_task) {
             (RunStatus::Completed, Some(task)) => task.output.clone(),
             (RunStatus::Completed, None) => {
                 Some(by_name(details.tasks.iter().map(|task| (task.name.as_str(), task.output.as_deref()))))
             }
-            _ => None,
+            (RunStatus::Failed | RunStatus::Cancelled, _) => None,
+            (RunStatus::Queued | RunStatus::Running | RunStatus::Evicted | RunStatus::Unknown(_), _) => None,
         };
-        let is_by_task = output.is_some() && single.is_none();
+        let is_by_task = output.is_some() && only_task.is_none();
         let error = details.tasks.iter().find_map(|task| task.error.clone());
         Some(Self { run, status: details.status, output, is_by_task, error })
     }
 
-    /// Reads the outcome from an event of the subscription; `None` if the event is not conclusive.
+    /// Reads the outcome from an event of the subscription; `None` if the event is not conclusive, and the run's
+    /// details decide.
     ///
-    /// The event has no status: a cancelled run looks like a completed one without output. Only a non-empty output or a
-    /// non-empty error of a single task, which has the id of the run, is conclusive; the run's details decide everything
-    /// else.
+    /// The event has no status: a cancelled task looks like one without an output. So these events are conclusive:
+    ///
+    /// - Of a run of a single task, which has the id of the run: a non-empty output or a non-empty error.
+    /// - Of a workflow of several tasks: a non-empty output of each task. A real engine sends the event only once there
+    ///   is a result for each task of the workflow. Two results of one task count as one, so another may be missing.
     pub(super) fn from_event(run: RunId, event: &proto::WorkflowRunEvent) -> Option<Self> {
-        let [task] = event.results.as_slice() else { return None };
-        if task.task_run_external_id.parse() != Ok(run) {
-            return None;
+        match event.results.as_slice() {
+            [task] if task.task_run_external_id.parse() == Ok(run) => Self::from_single_result(run, task),
+            [] | [_] => None,
+            results => Self::from_results(run, results),
         }
-        match (&task.output, &task.error) {
-            (Some(output), None) if !output.is_empty() => Some(Self {
-                run,
-                status: RunStatus::Completed,
-                output: Some(output.clone()),
-                is_by_task: false,
-                error: None,
-            }),
-            (None, Some(error)) if !error.is_empty() => Some(Self {
-                run,
-                status: RunStatus::Failed,
-                output: None,
-                is_by_task: false,
-                error: Some(error.clone()),
-            }),
-            _ => None,
-        }
+    }
+
+    fn from_single_result(run: RunId, result: &proto::StepRunResult) -> Option<Self> {
+        let (status, output, error) = match (&result.output, &result.error) {
+            (Some(output), None) if !output.is_empty() => (RunStatus::Completed, Some(output.clone()), None),
+            (None, Some(error)) if !error.is_empty() => (RunStatus::Failed, None, Some(error.clone())),
+            _ => return None,
+        };
+        Some(Self { run, status, output, is_by_task: false, error })
+    }
+
+    fn from_results(run: RunId, results: &[proto::StepRunResult]) -> Option<Self> {
+        let mut tasks = HashSet::new();
+        let is_completed = |result: &proto::StepRunResult| {
+            result.error.is_none() && result.output.as_deref().is_some_and(|output| !output.is_empty())
+        };
+        let are_all_completed =
+            results.iter().all(|result| is_completed(result) && tasks.insert(result.task_run_external_id.as_str()));
+        are_all_completed.then(|| Self {
+            run,
+            status: RunStatus::Completed,
+            output: Some(by_name(results.iter().map(|result| (result.task_name.as_str(), result.output.as_deref())))),
+            is_by_task: true,
+            error: None,
+        })
     }
 }
 
@@ -180,6 +194,36 @@ mod tests {
     struct Outputs {
         a: Output,
         b: Option<Output>,
+    }
+
+    #[test]
+    fn event_of_a_workflow_is_conclusive_if_each_task_has_an_output() {
+        let result = |name: &str, id: &str, output: Option<&str>, error: Option<&str>| proto::StepRunResult {
+            task_run_external_id: id.to_owned(),
+            task_name: name.to_owned(),
+            output: output.map(str::to_owned),
+            error: error.map(str::to_owned),
+            ..Default::default()
+        };
+        let run = RunId::random();
+        let outcome = |results: [proto::StepRunResult; 2]| {
+            RunOutcome::from_event(run, &proto::WorkflowRunEvent { results: results.into(), ..Default::default() })
+        };
+        let completed = || result("a", "1", Some(r#"{"n":1}"#), None);
+        let whole = outcome([completed(), result("b", "2", Some(r#"{"skipped":true}"#), None)]).unwrap();
+        assert_eq!(whole.status, RunStatus::Completed);
+        assert_eq!(whole.output.as_deref(), Some(r#"{"a":{"n":1},"b":{"skipped":true}}"#));
+        assert_eq!(whole.output_of::<Output>("a").unwrap(), Output { n: 1 });
+        for other in [
+            result("b", "2", None, Some("")),
+            result("b", "2", None, Some("no stock")),
+            result("b", "2", Some(""), None),
+            result("b", "2", Some("{}"), Some("")),
+            result("b", "2", None, None),
+            result("a", "1", Some("{}"), None),
+        ] {
+            assert_eq!(outcome([completed(), other.clone()]), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! An engine may return NOT_FOUND for a run that exists:
 //!
 //! - A busy real engine does so for up to 1 s after the trigger.
-//! - A real engine finds a workflow run by gRPC only once it has a task. A run whose first tasks all wait for conditions
-//!   has none, possibly for days. The REST API lists it.
+//! - A real engine finds a workflow run by gRPC only once it has a task. A run whose first tasks all wait for
+//!   conditions has none, possibly for days. The REST API lists it.
 //!
 //! So NOT_FOUND is tolerated for a grace period. After [`LIST_AFTER`], the list of the REST API is read as well: a run
 //! that is listed exists, and its wait continues. Otherwise NOT_FOUND becomes an error:
@@ -38,12 +38,14 @@ const UNLISTED_GRACE: Duration = Duration::from_secs(30);
 /// Grace period of a run that was given by its id: twice the delay that was measured on a real engine. Shorter than
 /// [`TRIGGERED_GRACE`], because the user waits for the error of a wrong id.
 const GIVEN_GRACE: Duration = Duration::from_secs(2);
-/// Grace period of a run that was listed while the list cannot be read: the time after which a silent engine ends a wait.
+/// Grace period of a run that was listed while the list cannot be read: the time after which a silent engine ends a
+/// wait.
 const LISTED_GRACE: Duration = Duration::from_secs(300);
 /// Time after the first NOT_FOUND at which the list is read.
 pub(in crate::hatchet::client) const LIST_AFTER: Duration = GIVEN_GRACE;
 
-/// What the list of the REST API says about a run that gRPC does not find and that is not listed.
+/// The result of reading the list of the REST API, for a run that gRPC does not find and that the list does not
+/// contain.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::hatchet::client) enum List<'a> {
     /// The run is not listed, or there is no list.
@@ -52,7 +54,7 @@ pub(in crate::hatchet::client) enum List<'a> {
     Failed(&'a ClientError),
 }
 
-/// Evidence that a run exists. Clones share the record of what the engine has returned.
+/// Evidence that a run exists. Clones share the record of the responses of the engine.
 #[derive(Debug, Clone)]
 pub(in crate::hatchet::client) struct RunEvidence {
     triggered: bool,

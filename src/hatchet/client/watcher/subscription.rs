@@ -71,7 +71,7 @@ impl Stream {
     }
 }
 
-/// One step of the stream.
+/// The result of waiting for the stream once.
 enum Step {
     Requested,
     Received(Option<Result<WorkflowRunEvent, tonic::Status>>),
@@ -110,8 +110,8 @@ impl Subscription {
                 self.stream = None;
                 return std::future::pending().await;
             }
-            if let Some(at) = self.reopen_at {
-                sleep_until(at).await;
+            if let Some(instant) = self.reopen_at {
+                sleep_until(instant).await;
                 self.reopen_at = None;
             }
             match self.step().await {

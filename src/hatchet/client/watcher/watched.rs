@@ -69,7 +69,13 @@ struct Watched {
 impl Watched {
     fn queue(&self) -> PollQueue {
         let is_followed = || self.waiters.iter().any(|waiter| matches!(waiter.sink, Sink::Progress(_)));
-        if self.end_reported || is_followed() { PollQueue::Urgent } else { PollQueue::Background }
+        if self.end_reported {
+            PollQueue::Finished
+        } else if is_followed() {
+            PollQueue::Urgent
+        } else {
+            PollQueue::Background
+        }
     }
 }
 
@@ -123,8 +129,8 @@ impl WatchedRuns {
             watched.interval = FOLLOWED_INTERVAL;
         }
         if is_new || (is_followed && watched.scheduled.is_some()) {
-            let at = now + watched.interval;
-            self.poll_at(run, at);
+            let due = now + watched.interval;
+            self.poll_at(run, due);
         }
     }
 
@@ -300,10 +306,10 @@ impl WatchedRuns {
         let soon = now + BACKGROUND_INTERVAL;
         for (run, watched) in &mut self.runs {
             watched.interval = watched.interval.min(BACKGROUND_INTERVAL);
-            if let Some((queue, at)) = watched.scheduled
-                && at > soon
+            if let Some((queue, due)) = watched.scheduled
+                && due > soon
             {
-                self.schedule.remove(queue, at, *run);
+                self.schedule.remove(queue, due, *run);
                 self.schedule.insert(queue, soon, *run);
                 watched.scheduled = Some((queue, soon));
             }
@@ -334,8 +340,8 @@ impl WatchedRuns {
         let Some(watched) = self.runs.get_mut(&run) else { return };
         let interval = watched.interval;
         watched.interval = if watched.listed_since.is_some() {
-            let is_followed = watched.queue() == PollQueue::Urgent;
-            (interval * 2).min(if is_followed { MAX_INTERVAL } else { MAX_LISTED_INTERVAL })
+            let is_urgent = watched.queue() != PollQueue::Background;
+            (interval * 2).min(if is_urgent { MAX_INTERVAL } else { MAX_LISTED_INTERVAL })
         } else if watched.end_reported || watched.queue() == PollQueue::Background {
             (interval * 2).min(MAX_INTERVAL)
         } else if watched.running_since.is_some_and(|since| now - since > LONG_RUNNING) {
@@ -346,14 +352,14 @@ impl WatchedRuns {
         self.poll_at(run, now + interval);
     }
 
-    fn poll_at(&mut self, run: RunId, at: Instant) {
+    fn poll_at(&mut self, run: RunId, due: Instant) {
         let Some(watched) = self.runs.get_mut(&run) else { return };
-        if let Some((queue, at)) = watched.scheduled.take() {
-            self.schedule.remove(queue, at, run);
+        if let Some((queue, previous)) = watched.scheduled.take() {
+            self.schedule.remove(queue, previous, run);
         }
         let queue = watched.queue();
-        self.schedule.insert(queue, at, run);
-        watched.scheduled = Some((queue, at));
+        self.schedule.insert(queue, due, run);
+        watched.scheduled = Some((queue, due));
     }
 
     fn end(&mut self, run: RunId, result: WaitResult) {
@@ -375,8 +381,8 @@ impl WatchedRuns {
 
     fn remove(&mut self, run: RunId) -> Option<Watched> {
         let watched = self.runs.remove(&run)?;
-        if let Some((queue, at)) = watched.scheduled {
-            self.schedule.remove(queue, at, run);
+        if let Some((queue, due)) = watched.scheduled {
+            self.schedule.remove(queue, due, run);
         }
         self.removed.push(run);
         Some(watched)

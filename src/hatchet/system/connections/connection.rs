@@ -15,8 +15,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::registry::ConnectionHandle;
 
-/// A connection of a [`LimitedListener`](super::LimitedListener). Its reads and writes fail once the listener has closed
-/// it or its response timeout has elapsed. Dropping it removes it from the listener's registry.
+/// A connection of a [`LimitedListener`](super::LimitedListener). Its reads and writes fail once the listener has
+/// closed it or its response timeout has elapsed. Dropping it removes it from the listener's registry.
 pub(crate) struct LimitedConnection<T> {
     stream: T,
     handle: ConnectionHandle,

@@ -28,8 +28,8 @@ impl LimitedListener {
         listeners.into_iter().map(|listener| Self { listener, registry: registry.clone() }).collect()
     }
 
-    /// Accepts the next connection. After a failure of the system, such as a lack of file descriptors, logs it and tries
-    /// again. So this never fails.
+    /// Accepts the next connection. After a failure of the system, such as a lack of file descriptors, logs it and
+    /// tries again. So this never fails.
     pub(crate) async fn accept(&mut self) -> (LimitedConnection<TcpStream>, SocketAddr) {
         loop {
             let (stream, address) = match self.listener.accept().await {

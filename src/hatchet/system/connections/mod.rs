@@ -8,7 +8,7 @@
 //! - If a new connection would exceed one of the [`ConnectionLimits`], or no file descriptor is free, the oldest
 //!   unauthenticated connection is closed. An authenticated connection is never closed in favor of another.
 //! - Each connection has a grace period before it can be closed in favor of another. While all unauthenticated
-//!   connections are younger, no connection is accepted, and new ones wait in the system's backlog.
+//!   connections are younger, no connection is accepted, and new connections wait in the system's backlog.
 //! - If all connections are authenticated, a new connection is closed immediately.
 //!
 //! So a new client can connect during a flood of connections, since it sends its first request within the grace period.

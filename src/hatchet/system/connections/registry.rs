@@ -1,4 +1,4 @@
-//! The registry of a listener's open connections, which selects the next one to close.
+//! The registry of a listener's open connections, which selects the next connection to close.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,9 +6,9 @@ use crate::hatchet::{task::CancelReason, wire::RunId};
 
 /// The error of [`Context::run`](crate::hatchet::task::Context::run) and of the other calls that start children.
 ///
-/// `?` converts it into a failure of the parent's attempt that may be retried. The next attempt gets the same child, so a
-/// child that has failed fails every attempt: return [`TaskError::fatal`](crate::hatchet::task::TaskError::fatal) if the
-/// parent cannot succeed without it.
+/// `?` converts it into a failure of the parent's attempt that may be retried. The next attempt gets the same child, so
+/// a child that has failed fails every attempt: return [`TaskError::fatal`](crate::hatchet::task::TaskError::fatal) if
+/// the parent cannot succeed without it.
 ///
 /// ```
 /// use hatchet_quickstart::{hatchet::task::ChildError, prelude::*};
@@ -28,7 +28,7 @@ pub enum ChildError {
     #[error("child run {run} failed: {}", .error.lines().next().unwrap_or_default())]
     #[non_exhaustive]
     Failed {
-        /// The child.
+        /// The id of the child's run.
         run: RunId,
         /// The error text: type, message, causes.
         error: String,
@@ -37,7 +37,7 @@ pub enum ChildError {
     #[error("child run {run} was cancelled{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     #[non_exhaustive]
     Cancelled {
-        /// The child.
+        /// The id of the child's run.
         run: RunId,
         /// The reason, if the engine has recorded one.
         reason: Option<String>,
@@ -46,7 +46,7 @@ pub enum ChildError {
     #[error("child run {run} completed, but its output does not match the expected type: {reason}")]
     #[non_exhaustive]
     Output {
-        /// The child.
+        /// The id of the child's run.
         run: RunId,
         /// The field and the mismatch.
         reason: String,
@@ -55,7 +55,7 @@ pub enum ChildError {
     #[error("the wait for child run {run} ended: {reason}")]
     #[non_exhaustive]
     ParentCancelled {
-        /// The child.
+        /// The id of the child's run.
         run: RunId,
         /// The reason for the cancellation of the parent's attempt.
         reason: CancelReason,
@@ -68,12 +68,12 @@ pub enum ChildError {
 struct InvalidCall(String);
 
 impl ChildError {
-    /// An error of the call.
+    /// Creates a [`ChildError::Call`] with this source.
     pub(in crate::hatchet) fn call(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Call(Arc::new(error))
     }
 
-    /// An error for a call that is not sent.
+    /// Creates a [`ChildError::Call`] for a call that is not sent.
     pub(in crate::hatchet) fn invalid(message: String) -> Self {
         Self::call(InvalidCall(message))
     }

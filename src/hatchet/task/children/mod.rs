@@ -1,4 +1,4 @@
-//! The port through which a context starts child runs, and their errors.
+//! The interface through which a context starts child runs, and their errors.
 //!
 //! ```text
 //!  Context::run ──▶ ChildRun ── await ──▶ ChildRunner::start ──▶ ChildRunner::outcome ──▶ output

@@ -1,4 +1,4 @@
-//! The port through which a context starts child runs.
+//! The interface through which a context starts child runs.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -25,6 +25,8 @@ pub(in crate::hatchet) struct ChildRequest {
     pub(in crate::hatchet) key: Option<String>,
     pub(in crate::hatchet) priority: Option<Priority>,
     pub(in crate::hatchet) metadata: Map<String, Value>,
+    /// Whether the child desires the worker of its parent.
+    pub(in crate::hatchet) sticky: bool,
 }
 
 /// The outcome of a child that has finished.

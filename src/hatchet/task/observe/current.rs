@@ -9,8 +9,8 @@ tokio::task_local! {
 impl Context {
     /// Returns the context of the attempt whose body makes this call; `None` outside of a body.
     ///
-    /// Tasks that the body spawns with `tokio::spawn`, and threads that it starts, are outside: give them a clone of the
-    /// context.
+    /// Tasks that the body spawns with `tokio::spawn`, and threads that it starts, are outside: give them a clone of
+    /// the context.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }
@@ -20,13 +20,14 @@ impl Context {
         CURRENT.try_with(call).ok()
     }
 
-    /// Makes this context the current one while the future is polled.
+    /// Makes this context and its span the current ones while the future is polled.
     pub(in crate::hatchet) fn scope<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
+        let body = self.span().scope(body);
         CURRENT.scope(self, body)
     }
 
-    /// Makes this context the current one during the call.
+    /// Makes this context and its span the current ones during the call.
     pub(in crate::hatchet) fn sync_scope<R>(self, body: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self, body)
+        CURRENT.sync_scope(self.clone(), || self.span().sync_scope(body))
     }
 }

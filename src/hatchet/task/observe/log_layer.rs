@@ -23,8 +23,9 @@ use crate::hatchet::task::{Context, LogLevel, RUN_LOG};
 /// ```
 ///
 /// Events outside of a body are ignored (see [`Context::current`]), as are the events of this library. The level TRACE
-/// becomes DEBUG. The fields of an event are left out if they are longer than 16 KiB as JSON. Like the lines of [`Context::log`], an event that finds 1,000 lines and chunks of its attempt waiting is
-/// dropped and counted: [`Context::lost_lines`], and `lines_lost` in the worker's metrics.
+/// becomes DEBUG. The fields of an event are left out if they are longer than 16 KiB as JSON. Like the lines of
+/// [`Context::log`], an event that finds 1,000 lines and chunks of its attempt waiting is dropped and counted:
+/// [`Context::lost_lines`], and `lines_lost` in the worker's metrics.
 #[derive(Debug, Clone)]
 pub struct LogLayer {
     min_level: Level,

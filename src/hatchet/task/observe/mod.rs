@@ -1,4 +1,4 @@
-//! Observation of attempts: the current one, hooks before and after a body, and a `tracing` layer for logs of runs.
+//! Observation of attempts: the current attempt, hooks before and after a body, and a `tracing` layer for logs of runs.
 
 mod current;
 mod hooks;

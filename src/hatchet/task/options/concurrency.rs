@@ -7,7 +7,7 @@
 ///
 /// // At most two runs for each customer; the others wait, and customers take turns.
 /// let per_customer = Concurrency::per("input.customer").max_runs(2);
-/// // A new run replaces the running one of the same document.
+/// // A new run replaces the running run of the same document.
 /// let latest = Concurrency::per("input.document").on_limit(Limit::CancelInProgress);
 /// // At most five runs in total.
 /// let total = Concurrency::total(5);
@@ -47,7 +47,7 @@ pub enum Limit {
     CancelNewest,
     /// The run waits, and the runs of the group that waited before it are cancelled. Engine v0.105.16 and later.
     CancelQueuedExceptNewest,
-    /// The run waits if no other run of the group waits, else it is cancelled. Engine v0.105.16 and later.
+    /// The run waits if no other run of the group waits; otherwise it is cancelled. Engine v0.105.16 and later.
     CancelQueuedExceptOldest,
 }
 

@@ -1,4 +1,4 @@
-//! Labels of workers, and the labels that a task wants.
+//! Labels of workers, and the labels that a task requires or prefers.
 
 /// The value of a worker's label: a text or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum LabelValue {
     Number(i32),
 }
 
-/// A label that a task wants of its worker.
+/// A worker label that a task requires or prefers.
 ///
 /// ```
 /// use hatchet_quickstart::hatchet::task::{DesiredLabel, LabelComparator};
@@ -32,10 +32,10 @@ pub struct DesiredLabel {
 /// The relation of a worker's label to the desired value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LabelComparator {
-    /// The worker's value equals the desired one. The default.
+    /// The worker's value equals the desired value. The default.
     #[default]
     Equal,
-    /// The worker's value differs from the desired one.
+    /// The worker's value differs from the desired value.
     NotEqual,
     /// The worker's number is greater.
     GreaterThan,
@@ -59,7 +59,7 @@ impl DesiredLabel {
         }
     }
 
-    /// Sets the relation of the worker's value to the desired one. Default [`LabelComparator::Equal`].
+    /// Sets the relation of the worker's value to the desired value. Default [`LabelComparator::Equal`].
     #[must_use]
     pub fn comparator(mut self, comparator: LabelComparator) -> Self {
         self.comparator = comparator;

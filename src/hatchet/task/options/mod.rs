@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `concurrency` | groups of runs that share a limit of concurrent runs |
 //! | `rate_limit` | units per time window |
-//! | `labels` | labels of workers, and the labels that a task wants |
+//! | `labels` | labels of workers, and the labels that a task requires or prefers |
 //! | `triggers` | event triggers with filters, crons |
 //! | `setters` | the builder methods, which `Task`, `Workflow` and `Handle` share |
 
@@ -68,8 +68,8 @@ impl Priority {
     }
 }
 
-/// Options of a task, with the defaults of the official SDKs. [`Task`](super::Task) and [`Handle`](super::Handle) have a
-/// method for each option.
+/// Options of a task, with the defaults of the official SDKs. [`Task`](super::Task) and [`Handle`](super::Handle) have
+/// a method for each option.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskOptions {

@@ -1,7 +1,7 @@
 //! Limits of runs per time window.
 
-/// A limit of units per time window, of which each attempt of a task takes some. An attempt waits in the queue until the
-/// window has enough units.
+/// A limit of units per time window, of which each attempt of a task takes some. An attempt waits in the queue until
+/// the window has enough units.
 ///
 /// ```
 /// use hatchet_quickstart::hatchet::task::{RateLimit, Window};
@@ -17,7 +17,7 @@ pub struct RateLimit {
     pub(in crate::hatchet) units: RateLimitValue,
 }
 
-/// The key of a rate limit.
+/// The key of a rate limit: fixed, or computed for each run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RateLimitKey {
@@ -64,9 +64,24 @@ pub enum Window {
     Year,
 }
 
+impl Window {
+    /// Returns the number in the protocol, which is the same in both of its generations.
+    pub(in crate::hatchet) fn number(self) -> i32 {
+        match self {
+            Self::Second => 0,
+            Self::Minute => 1,
+            Self::Hour => 2,
+            Self::Day => 3,
+            Self::Week => 4,
+            Self::Month => 5,
+            Self::Year => 6,
+        }
+    }
+}
+
 impl RateLimit {
-    /// Creates a limit with a fixed key. An attempt takes one unit. The limit of the key must exist in the engine before
-    /// a run is triggered.
+    /// Creates a limit with a fixed key. An attempt takes one unit. The limit of the key must exist in the engine
+    /// before a worker registers the task: set it by `Client::put_rate_limit`.
     pub fn of(key: impl Into<String>) -> Self {
         Self { key: RateLimitKey::Static(key.into()), units: RateLimitValue::Fixed(1) }
     }
@@ -76,6 +91,25 @@ impl RateLimit {
     pub fn per(expression: impl Into<String>, limit: impl Into<RateLimitValue>, window: Window) -> Self {
         let (expression, limit) = (expression.into(), limit.into());
         Self { key: RateLimitKey::Dynamic { expression, limit, window }, units: RateLimitValue::Fixed(1) }
+    }
+
+    /// Returns the key of a rule without expressions. An engine refuses a task with such a rule if the rate limit does
+    /// not exist.
+    pub(in crate::hatchet) fn fixed_key(&self) -> Option<&str> {
+        match self.unique_key() {
+            (false, key) => Some(key),
+            (true, _) => None,
+        }
+    }
+
+    /// The part that must be unique in a task: whether the rule has an expression, and the key or its expression.
+    /// Engines store rules with and without expressions separately.
+    pub(in crate::hatchet) fn unique_key(&self) -> (bool, &str) {
+        match (&self.key, &self.units) {
+            (RateLimitKey::Static(key), RateLimitValue::Fixed(_)) => (false, key),
+            (RateLimitKey::Static(key), RateLimitValue::Expression(_)) => (true, key),
+            (RateLimitKey::Dynamic { expression, .. }, _) => (true, expression),
+        }
     }
 
     /// Sets the units that an attempt takes: a number, or a CEL expression such as `input.pages`. Default 1.

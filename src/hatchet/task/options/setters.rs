@@ -1,7 +1,7 @@
 //! The builder methods of options.
 //!
-//! Several types have the same options: `Task` and `Handle` those of a task, `Task` and `Workflow` those of a workflow.
-//! Macros declare the methods once, so that their names and documentation agree.
+//! Several types have the same options: `Task` and `Handle` have the options of a task, `Task` and `Workflow` the
+//! options of a workflow. Macros declare the methods once, so that their names and documentation agree.
 
 /// Declares the methods for [`TaskOptions`](super::TaskOptions) inside an `impl` block. The type has a method
 /// `with_task_options(self, impl FnOnce(&mut TaskOptions)) -> Self`.
@@ -12,8 +12,8 @@ macro_rules! impl_task_options {
             self.with_task_options(|options| options.retries = retries)
         }
 
-        /// Delays a retry by `factor` to the power of the retry's number, in seconds, and at most by `max`. By default a
-        /// retry starts immediately.
+        /// Delays a retry by `factor` to the power of the retry's number, in seconds, and at most by `max`. By default
+        /// a retry starts immediately.
         ///
         /// `factor` is 1 to 1,000; `max` is 1 s to 86,400 s (a day) in whole seconds.
         pub fn backoff(self, factor: f32, max: ::std::time::Duration) -> Self {
@@ -27,14 +27,14 @@ macro_rules! impl_task_options {
             self.with_task_options(|options| options.execution_timeout = timeout)
         }
 
-        /// Limits the time that an attempt waits for a worker. Afterwards the engine cancels the run. Default 5 minutes;
-        /// 1 ms to 2,562,047 h.
+        /// Limits the time that an attempt waits for a worker. Afterwards the engine cancels the run. Default 5
+        /// minutes; 1 ms to 2,562,047 h.
         pub fn schedule_timeout(self, timeout: ::std::time::Duration) -> Self {
             self.with_task_options(|options| options.schedule_timeout = timeout)
         }
 
-        /// Limits the number of concurrent runs of the task. Several calls add several limits, which all apply. Default:
-        /// none.
+        /// Limits the number of concurrent runs of the task. Several calls add several limits, which all apply.
+        /// Default: none.
         pub fn concurrency(self, limit: $crate::hatchet::task::Concurrency) -> Self {
             self.with_task_options(|options| options.concurrency.push(limit))
         }
@@ -74,13 +74,14 @@ macro_rules! impl_workflow_options {
             self.with_workflow_options(|options| options.version = version)
         }
 
-        /// Sets the priority of runs whose caller does not set one. Default [`Priority::Low`]($crate::hatchet::task::Priority::Low).
+        /// Sets the priority of runs whose caller does not set one. Default
+        /// [`Priority::Low`]($crate::hatchet::task::Priority::Low).
         pub fn default_priority(self, priority: $crate::hatchet::task::Priority) -> Self {
             self.with_workflow_options(|options| options.default_priority = priority)
         }
 
-        /// Refuses a second run with the same key, the result of a CEL expression over the run's input and metadata; see
-        /// [`Idempotency`]($crate::hatchet::task::Idempotency). By default no run is refused.
+        /// Refuses a second run with the same key, the result of a CEL expression over the run's input and metadata;
+        /// see [`Idempotency`]($crate::hatchet::task::Idempotency). By default no run is refused.
         pub fn idempotency(
             self,
             expression: impl Into<String>,
@@ -106,8 +107,12 @@ macro_rules! impl_workflow_options {
             self.with_workflow_options(|options| options.default_filters.push(filter))
         }
 
-        /// Starts runs at the times of a cron expression in UTC: five fields, or six with seconds first. Several calls
-        /// add several expressions. Each registration of the declaration replaces its crons.
+        /// Starts runs at the times of a cron expression: five fields (minute, hour, day of month, month, weekday; 0 is
+        /// Sunday), or six with seconds first. Times are in UTC unless `TZ=` with the name of a time zone precedes them,
+        /// as in `TZ=Europe/Berlin 0 3 * * *`. Descriptors such as `@daily` are refused, as by a real engine; so is an
+        /// expression that never fires.
+        ///
+        /// Several calls add several expressions. Each registration of the declaration replaces its crons.
         pub fn on_cron(self, expression: impl Into<String>) -> Self {
             let expression = expression.into();
             self.with_workflow_options(|options| options.crons.push(expression))

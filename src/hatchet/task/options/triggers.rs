@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::hatchet::wire::canonical_object;
+
 /// A filter that is registered with a workflow: an event of its scope starts a run if the CEL expression is true.
 ///
 /// ```
@@ -11,8 +13,8 @@ use serde::Serialize;
 /// ```
 ///
 /// A workflow without filters is started by every event of its keys. A workflow with filters is started only by events
-/// whose scope is that of a filter, once for each filter that matches. A changed declaration with default filters replaces
-/// the earlier ones; one without leaves them: delete them with
+/// that have the scope of a filter, once for each filter that matches. A changed declaration with default filters
+/// replaces the earlier filters. A declaration without default filters leaves them: delete them with
 /// [`RestClient::delete_filter`](crate::hatchet::client::RestClient::delete_filter).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefaultFilter {
@@ -27,6 +29,12 @@ impl DefaultFilter {
     /// `additional_metadata` and the filter's payload as `payload`; its result is a boolean.
     pub fn new(expression: impl Into<String>, scope: impl Into<String>) -> Self {
         Self { expression: expression.into(), scope: scope.into(), payload: None }
+    }
+
+    /// The part that must be unique in a declaration: the expression, the scope and the payload as an object.
+    pub(in crate::hatchet) fn unique_key(&self) -> (&str, &str, String) {
+        let payload = self.payload.as_ref().and_then(|json| json.as_deref().ok()).unwrap_or("{}");
+        (&self.expression, &self.scope, canonical_object(payload))
     }
 
     /// Sets data for the expression and the task: a value whose JSON form is an object. Default empty.

@@ -21,12 +21,12 @@ pub struct Event {
     since: Option<SystemTime>,
 }
 
-/// Conditions of which one is sufficient. Created by `or`.
+/// Alternative conditions: any of them is sufficient. Created by `or`.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "a condition has an effect only on a task"]
 pub struct OrGroup(Vec<ConditionKind>);
 
-/// A condition by its kind.
+/// The kind of a condition, with the data of the kind.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::hatchet) enum ConditionKind {
     Sleep(Duration),
@@ -45,12 +45,12 @@ pub(in crate::hatchet) enum Action {
     Cancel,
 }
 
-/// Returns the condition that this time has passed since the task's parents have ended; 1 ms to 2,562,047 h.
+/// Returns the condition that this time has passed since the task's parents have finished; 1 ms to 2,562,047 h.
 pub fn sleep(duration: Duration) -> Condition {
     Condition(ConditionKind::Sleep(duration))
 }
 
-/// Returns the condition that an event of this key was pushed after the task's parents have ended.
+/// Returns the condition that an event of this key was pushed after the task's parents have finished.
 pub fn event(key: impl Into<String>) -> Event {
     Event { key: key.into(), filter: None, scope: None, since: None }
 }
@@ -68,21 +68,21 @@ impl Condition {
 }
 
 impl Event {
-    /// Accepts only events for which the CEL expression is true. It reads the event's payload as `input`. Default: every
-    /// event of the key.
+    /// Accepts only events for which the CEL expression is true. It reads the event's payload as `input`. Default:
+    /// every event of the key.
     pub fn filter(mut self, expression: impl Into<String>) -> Self {
         self.filter = Some(expression.into());
         self
     }
 
-    /// Accepts only events of this scope. Default: every scope. Engine v0.104.7 and the embedded engine ignore the scope in a
-    /// workflow.
+    /// Accepts only events of this scope. Default: every scope. Engine v0.104.7 and the embedded engine ignore the
+    /// scope in a workflow.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Accepts events that were pushed after this time, even before the task's parents have ended. Requires a scope.
+    /// Accepts events that were pushed after this time, even before the task's parents have finished. Requires a scope.
     /// Default: only later events. Engine v0.104.7 and the embedded engine ignore the time in a workflow.
     pub fn since(mut self, time: SystemTime) -> Self {
         self.since = Some(time);

@@ -75,8 +75,8 @@ impl<'f, I: Payload> Flow<'f, I> {
         WithParents { flow: self, parents }
     }
 
-    /// Declares the task `on-failure`, which runs after all other tasks have ended if at least one of them has failed.
-    /// Its body receives the failures. The run fails even if this task completes.
+    /// Declares the task `on-failure`, which runs after all other tasks have finished if at least one of them has
+    /// failed. Its body receives the failures. The run fails even if this task completes.
     pub fn on_failure<O: Payload, Fut>(
         &self,
         body: impl Fn(I, Vec<TaskFailure>, Context) -> Fut + Send + Sync + 'static,

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::condition::{Action, ConditionKind, OrGroup};
 use crate::hatchet::task::{ErasedTask, Payload, Task, WorkflowOptions};
 
-/// A workflow without its types. Every [`Task`] becomes one as well: an engine knows a task only as the single task of a
-/// workflow.
+/// A workflow without its types. Every [`Task`] becomes one as well: an engine knows a task only as the single task of
+/// a workflow.
 #[derive(Debug, Clone)]
 pub struct ErasedWorkflow(Kind);
 
@@ -31,7 +31,7 @@ pub(super) struct DeclaredFlow {
     pub(super) output: (Option<String>, Option<String>),
 }
 
-/// A task of a workflow.
+/// A declared task of a workflow.
 #[derive(Debug, Clone)]
 pub(in crate::hatchet) struct FlowTask {
     pub(in crate::hatchet) role: Role,
@@ -41,7 +41,7 @@ pub(in crate::hatchet) struct FlowTask {
     pub(in crate::hatchet) conditions: Vec<(Action, OrGroup)>,
 }
 
-/// The role of a task in its workflow.
+/// The role of a task, which determines when it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::hatchet) enum Role {
     /// Runs in the order of the dependencies.
@@ -60,7 +60,7 @@ pub struct ParentLink {
     pub(super) is_optional: bool,
 }
 
-/// A workflow as it is registered under one name.
+/// The form of a workflow that the worker registers under one name.
 pub(in crate::hatchet) struct RegisteredFlow<'a> {
     /// Without the namespace.
     pub(in crate::hatchet) name: &'a str,
@@ -69,7 +69,7 @@ pub(in crate::hatchet) struct RegisteredFlow<'a> {
     pub(in crate::hatchet) tasks: Vec<RegisteredFlowTask<'a>>,
 }
 
-/// A task as it is registered in a workflow.
+/// The form of a task that the worker registers.
 pub(in crate::hatchet) struct RegisteredFlowTask<'a> {
     /// The task's name in the workflow, in lower case.
     pub(in crate::hatchet) name: String,
@@ -82,7 +82,7 @@ pub(in crate::hatchet) struct RegisteredFlowTask<'a> {
 
 impl FlowTask {
     /// The task's name in lower case, as engines know it.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::hatchet) fn name(&self) -> String {
         self.task.name().to_lowercase()
     }
 
@@ -138,8 +138,8 @@ impl ErasedWorkflow {
         Self(Kind::Flow(Box::new(DeclaredFlow { name, options, tasks, input_schema, output })))
     }
 
-    /// Returns the names under which the workflow is registered, without the client's namespace: one, and the aliases of
-    /// a task.
+    /// Returns the names under which the workflow is registered, without the client's namespace: one, and the aliases
+    /// of a task.
     pub fn names(&self) -> Vec<&str> {
         match &self.0 {
             Kind::Standalone(task) => task.names().collect(),
@@ -153,6 +153,11 @@ impl ErasedWorkflow {
             Kind::Standalone(task) => vec![&**task],
             Kind::Flow(flow) => flow.tasks.iter().map(|task| &task.task).collect(),
         }
+    }
+
+    /// Returns the task, or `None` if it is a workflow of several tasks.
+    pub(crate) fn as_task(&self) -> Option<&ErasedTask> {
+        self.flow().err()
     }
 
     /// The workflows that are registered in the engine.

@@ -32,7 +32,8 @@ impl TaskFailure {
         Failure::parse(&self.text).message.into_owned()
     }
 
-    /// Returns the number of the last attempt, from 1; `None` if the worker did not report it. Workers of this crate do.
+    /// Returns the number of the last attempt, from 1; `None` if the worker did not report it. Workers of this crate
+    /// do.
     pub fn attempts(&self) -> Option<u32> {
         Failure::parse(&self.text).attempt
     }

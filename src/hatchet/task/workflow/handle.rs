@@ -81,16 +81,17 @@ impl<'f, O> Handle<'f, O> {
     /// # });
     /// ```
     ///
-    /// An engine does not report the status of a run before its first task exists. While all tasks without parents wait,
-    /// [`RunRef::result`](crate::hatchet::client::RunRef::result) fails after 10 s on engine v0.104.7. Start such a
-    /// workflow with a task that does not wait.
+    /// While all tasks without parents wait, engine v0.104.7 lists the run over REST, but does not find it over gRPC.
+    /// [`RunRef::result`](crate::hatchet::client::RunRef::result) then waits for as long as the run is listed. If the
+    /// address of the REST API is not set, it fails after 10 s: start such a workflow with a task that does not wait.
     pub fn wait_for(self, condition: impl Into<OrGroup>) -> Self {
         self.condition(Action::Wait, condition.into())
     }
 
     /// Skips the task if a condition holds. Several calls add several conditions, which must all hold.
     ///
-    /// A task whose parents were all skipped is skipped, too, unless it has a condition on a parent's output to skip it.
+    /// A task whose parents were all skipped is skipped, too, unless it has a condition on a parent's output to skip
+    /// it.
     pub fn skip_if(self, condition: impl Into<OrGroup>) -> Self {
         self.condition(Action::Skip, condition.into())
     }

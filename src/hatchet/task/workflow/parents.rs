@@ -13,8 +13,8 @@ use crate::hatchet::{
     wire::is_skipped,
 };
 
-/// The parents of a task: `&Handle<A>`, or a tuple of 2 to 8 of them. Their outputs are an `A`, or a tuple of outputs. A
-/// slice `&[Handle<A>]` has a `Vec<A>`.
+/// The parents of a task: `&Handle<A>`, or a tuple of 2 to 8 of them. Their outputs are an `A`, or a tuple of outputs.
+/// A slice `&[Handle<A>]` has a `Vec<A>`.
 ///
 /// A parent that may be skipped is passed as [`Handle::optional`], and its output is an `Option<A>`.
 pub trait Parents<'f>: sealed::ReadOutputs<'f> {}

@@ -1,4 +1,4 @@
-//! A declared workflow with its types.
+//! A declared workflow with its types, and the options of its runs.
 
 use std::{cell::RefCell, fmt, rc::Rc};
 
@@ -27,10 +27,10 @@ use crate::hatchet::task::{Concurrency, Payload, Stub, WorkflowOptions, options:
 /// #[derive(Serialize, Deserialize, JsonSchema)]
 /// struct Receipt { text: String }
 ///
-/// const FULFIL: Stub<Order, Receipt> = Stub::new("fulfil").output_of("receipt");
+/// const FULFILL: Stub<Order, Receipt> = Stub::new("fulfill").output_of("receipt");
 ///
-/// fn fulfil() -> Workflow<Order, Receipt> {
-///     FULFIL.workflow(|flow| {
+/// fn fulfill() -> Workflow<Order, Receipt> {
+///     FULFILL.workflow(|flow| {
 ///         let reserved = flow.task("reserve", |_order, _ctx| async move { Ok(Reserved { warehouse: "north".into() }) });
 ///         let charged = flow.task("charge", |order, _ctx| async move { Ok(Charged { total: order.total }) });
 ///         let gift = flow
@@ -133,8 +133,8 @@ impl<I: Payload, O: Payload> Stub<I, O> {
         Workflow::new(self.clone(), &tasks, Some(output))
     }
 
-    /// Declares a workflow whose output is an object of the outputs of all tasks by name, in lower case. `O` has a field
-    /// for each task of interest; an `Option` for a task that may be skipped. The compiler does not check it.
+    /// Declares a workflow whose output is an object of the outputs of all tasks by name, in lower case. `O` has a
+    /// field for each task of interest; an `Option` for a task that may be skipped. The compiler does not check it.
     ///
     /// ```
     /// # use hatchet_quickstart::prelude::*;
@@ -169,8 +169,8 @@ impl<I: Payload, O> Workflow<I, O> {
         self
     }
 
-    /// Limits the number of concurrent runs of the workflow. Several calls add several limits, which all apply. Default:
-    /// none.
+    /// Limits the number of concurrent runs of the workflow. Several calls add several limits, which all apply.
+    /// Default: none.
     pub fn concurrency(self, limit: Concurrency) -> Self {
         self.with_workflow_options(|options| options.concurrency.push(limit))
     }
@@ -190,6 +190,11 @@ impl<I: Payload, O> Workflow<I, O> {
     /// Returns the workflow's options.
     pub fn options(&self) -> &WorkflowOptions {
         &self.options
+    }
+
+    /// The tasks, in the order of their declaration.
+    pub(in crate::hatchet) fn tasks(&self) -> &[FlowTask] {
+        &self.tasks
     }
 
     /// Returns the workflow without its types, for a list of workflows of different types.

@@ -12,7 +12,7 @@ use crate::hatchet::{
 const DEFAULT_ENGINE_FOLDER: &str = ".hatchet";
 
 impl ClientConfig {
-    /// The settings of the engine that `sources` name, by the rules of
+    /// Discovers the engine that `sources` name, and returns its settings, by the rules of
     /// [`Client::from_env`](crate::hatchet::client::Client::from_env).
     ///
     /// # Errors
@@ -42,8 +42,8 @@ impl ClientConfig {
         Self::from_engine_folder(&handshake, folder, sources)
     }
 
-    /// The settings of an embedded engine that was found by its folder. The connection finds the engine there again after it
-    /// has restarted with another address.
+    /// Reads the settings of an embedded engine that was found by its folder. The connection finds the engine there
+    /// again after it has restarted with another address.
     ///
     /// # Errors
     ///

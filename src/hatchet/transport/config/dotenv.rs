@@ -74,8 +74,8 @@ pub(super) fn read(path: &Path, lookup: impl Fn(&str) -> Option<String>) -> Resu
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(Unreadable::Utf16);
     }
-    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(Unreadable::NulByte(1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count()));
+    if let Some(position) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(Unreadable::NulByte(1 + bytes[..position].iter().filter(|byte| **byte == b'\n').count()));
     }
     Ok(Some(parse(&String::from_utf8_lossy(&bytes), lookup)))
 }
@@ -88,12 +88,12 @@ fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Env {
     let mut earlier: HashMap<String, String> = HashMap::new();
     let (mut rest, mut number) = (text.as_str(), 1);
     loop {
-        let begin = rest.trim_start();
-        number += count_lines(&rest[..rest.len() - begin.len()]);
-        if begin.is_empty() {
+        let unparsed = rest.trim_start();
+        number += count_lines(&rest[..rest.len() - unparsed.len()]);
+        if unparsed.is_empty() {
             return env;
         }
-        match parse_statement(begin) {
+        match parse_statement(unparsed) {
             Ok((statement, after)) => {
                 if let Some((name, value)) = statement {
                     let value = value
@@ -101,13 +101,13 @@ fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Env {
                     earlier.insert(name.to_owned(), value.clone().unwrap_or_default());
                     env.values.extend(value.map(|value| (name.to_owned(), value)));
                 }
-                number += count_lines(&begin[..begin.len() - after.len()]);
+                number += count_lines(&unparsed[..unparsed.len() - after.len()]);
                 rest = after;
             }
             Err(reason) => {
                 env.malformed_lines.push(MalformedLine { number, reason });
                 // The line end remains: it is counted with the white space before the next statement.
-                rest = begin.find('\n').map_or("", |end| &begin[end..]);
+                rest = unparsed.find('\n').map_or("", |end| &unparsed[end..]);
             }
         }
     }
@@ -164,13 +164,13 @@ fn parse_name(text: &str) -> Result<(&str, &str), &'static str> {
 
 /// Parses the value after the `=`.
 fn parse_value(text: &str) -> Result<(String, &str), &'static str> {
-    let begin = skip_blanks(text);
-    match begin.chars().next() {
-        Some(quote @ ('\'' | '"')) => parse_quoted(&begin[1..], quote).ok_or("has a quote that does not close"),
+    let value = skip_blanks(text);
+    match value.chars().next() {
+        Some(quote @ ('\'' | '"')) => parse_quoted(&value[1..], quote).ok_or("has a quote that does not close"),
         // A comment must follow a space.
-        Some('#') if begin.len() < text.len() => Ok((String::new(), begin)),
+        Some('#') if value.len() < text.len() => Ok((String::new(), value)),
         _ => {
-            let (line, rest) = begin.split_at(begin.find('\n').unwrap_or(begin.len()));
+            let (line, rest) = value.split_at(value.find('\n').unwrap_or(value.len()));
             Ok((strip_comment(line).trim_end().to_owned(), rest))
         }
     }
@@ -178,9 +178,10 @@ fn parse_value(text: &str) -> Result<(String, &str), &'static str> {
 
 /// Removes a comment: a `#` that follows a space, up to the end of the line.
 fn strip_comment(line: &str) -> &str {
-    let comment =
-        line.match_indices('#').find(|(at, _)| line[..*at].chars().next_back().is_some_and(char::is_whitespace));
-    comment.map_or(line, |(at, _)| &line[..at])
+    let comment = line
+        .match_indices('#')
+        .find(|(position, _)| line[..*position].chars().next_back().is_some_and(char::is_whitespace));
+    comment.map_or(line, |(position, _)| &line[..position])
 }
 
 /// Parses up to the closing quote. A backslash escapes the next character.
@@ -230,8 +231,8 @@ fn skip_to_line_end(text: &str) -> Result<&str, &'static str> {
 fn interpolate(value: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     let mut result = String::new();
     let mut rest = value;
-    while let Some(at) = rest.find("${") {
-        let (before, variable) = rest.split_at(at);
+    while let Some(position) = rest.find("${") {
+        let (before, variable) = rest.split_at(position);
         result.push_str(before);
         match parse_reference(&variable[2..]) {
             Some((name, default, after)) => {

@@ -149,8 +149,8 @@ impl ClientConfig {
     /// Reads the handshake file again. `None` if no engine runs on the folder, or these settings are still valid for
     /// it.
     ///
-    /// Each start of an engine writes a new token, and an engine that keeps its key accepts the earlier ones, too. So a
-    /// new token at the same address matters only if the engine has refused the current token.
+    /// Each start of an engine writes a new token, and an engine that keeps its key accepts the earlier tokens, too. So
+    /// a new token at the same address matters only if the engine has refused the current token.
     pub(super) fn rediscover(&self, token_is_refused: bool) -> Option<Self> {
         let found = Handshake::find(self.engine_folder.as_ref()?).ok()??;
         let Self { token, tenant, host_port, server_url, .. } =
@@ -205,13 +205,14 @@ impl ClientConfig {
 
     /// Describes the proxies through which the engine is reached, with their variables. `None` if no proxy is used.
     pub fn proxy(&self) -> Option<String> {
-        let describe = |to: &str, route: Option<Route>| Some(format!("{to} through {}", route?.proxy?));
+        let describe = |target: &str, route: Option<Route>| Some(format!("{target} through {}", route?.proxy?));
         let both = [describe("gRPC", self.route().ok()), describe("REST", self.rest_route().ok().flatten())];
         let described: Vec<String> = both.into_iter().flatten().collect();
         (!described.is_empty()).then(|| described.join(", "))
     }
 
-    /// Fails if REST would send the token over the network unencrypted, unless the settings allow that for gRPC too.
+    /// Fails if REST would send the token over the network unencrypted, unless the settings also allow gRPC to send it
+    /// unencrypted.
     pub(in crate::hatchet) fn check_rest_is_private(&self) -> Result<(), ClientError> {
         let Some(url) = &self.server_url else { return Ok(()) };
         let parsed = ServerUrl::parse(url)?;

@@ -21,8 +21,8 @@ const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The proxies of the environment. They are not used for loopback addresses and for hosts that `NO_PROXY` lists.
 ///
-/// gRPC and REST both use a tunnel (`CONNECT`), with TLS and without. So a proxy can read no more of a connection than the
-/// network between can.
+/// gRPC and REST both use a tunnel (`CONNECT`), with TLS and without. So a proxy can read no more of a connection than
+/// any other device on the path.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     tls: Option<ProxyVariable>,
@@ -61,8 +61,8 @@ impl Proxies {
         }
     }
 
-    /// Selects the proxy for connections to a host. `None` for a direct connection. Fails on a URL that is not that of an
-    /// HTTP proxy.
+    /// Selects the proxy for connections to a host. `None` for a direct connection. Fails if the URL is not the URL of
+    /// an HTTP proxy.
     pub(super) fn find(&self, host: &str, port: u16, tls: bool) -> Result<Option<Proxy>, ClientError> {
         match if tls { &self.tls } else { &self.plaintext } {
             Some(variable) if !is_loopback(host) && !is_listed(&self.no_proxy, host, port) => {
@@ -73,8 +73,8 @@ impl Proxies {
     }
 }
 
-/// Whether a `NO_PROXY` list contains a host: by its name, its domain (with or without a leading dot), its address or its
-/// network, each with or without a port. `*` matches all hosts.
+/// Whether a `NO_PROXY` list contains a host: by its name, its domain (with or without a leading dot), its address or
+/// its network, each with or without a port. `*` matches all hosts.
 fn is_listed(list: &str, host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     list.split([',', ' ']).map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(
@@ -127,8 +127,8 @@ pub(in crate::hatchet::transport) struct Proxy {
 }
 
 impl Proxy {
-    /// Parses `[http://][user:password@]host[:port]`. The default port is 80. `target` is the host to connect to, for the
-    /// error text.
+    /// Parses `[http://][user:password@]host[:port]`. The default port is 80. `target` is the host to connect to, for
+    /// the error text.
     fn parse(variable: &ProxyVariable, target: &str) -> Result<Self, ClientError> {
         let ProxyVariable { name, url } = variable;
         let invalid = |reason: &str| {
@@ -150,7 +150,8 @@ impl Proxy {
         };
         let invalid_url = || invalid("");
         let uri: Uri = format!("http://{address}").parse().map_err(|_| invalid_url())?;
-        let (host, port) = uri.authority().and_then(|at| split_authority(at.as_str(), 80)).ok_or_else(invalid_url)?;
+        let (host, port) =
+            uri.authority().and_then(|authority| split_authority(authority.as_str(), 80)).ok_or_else(invalid_url)?;
         let credentials = credentials.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
         Ok(Self { variable: name, host: host.to_owned(), port, credentials })
     }

@@ -1,4 +1,4 @@
-//! Routes to servers.
+//! Routes to servers: an address, and the proxy through which it is reached.
 
 use super::proxies::Proxy;
 

@@ -1,4 +1,4 @@
-//! TLS settings.
+//! Reads and validates the TLS settings.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub enum Tls {
     None,
     /// The server presents a certificate; with an identity the client presents one too (mTLS).
     On {
-        /// PEM file with the certificate authorities to trust. Default: those of the system.
+        /// PEM file with the certificate authorities to trust. Default: the system's authorities.
         root_ca: Option<PathBuf>,
         /// Name that the server's certificate must have. Default: the host of `host_port`.
         server_name: Option<String>,
@@ -44,15 +44,15 @@ impl Tls {
     /// Reads the settings `HATCHET_CLIENT_TLS_*`.
     pub(super) fn from_sources(sources: &Sources) -> Result<Self, ClientError> {
         let file = |name: &str| sources.value(name).map(PathBuf::from);
-        let on = |identity| {
+        let enabled = |identity| {
             let server_name = sources.value("HATCHET_CLIENT_TLS_SERVER_NAME").map(validate_server_name).transpose()?;
             Ok(Self::On { root_ca: file("HATCHET_CLIENT_TLS_ROOT_CA_FILE"), server_name, identity })
         };
         match sources.value("HATCHET_CLIENT_TLS_STRATEGY").map(str::to_ascii_lowercase).as_deref() {
-            None | Some("tls") => on(None),
+            None | Some("tls") => enabled(None),
             Some("none") => Ok(Self::None),
             Some("mtls") => match (file("HATCHET_CLIENT_TLS_CERT_FILE"), file("HATCHET_CLIENT_TLS_KEY_FILE")) {
-                (Some(cert), Some(key)) => on(Some((cert, key))),
+                (Some(cert), Some(key)) => enabled(Some((cert, key))),
                 _ => Err(ClientError::config(
                     "HATCHET_CLIENT_TLS_STRATEGY=mtls requires a client certificate. Set HATCHET_CLIENT_TLS_CERT_FILE and \
                      HATCHET_CLIENT_TLS_KEY_FILE to its PEM files",

@@ -1,4 +1,4 @@
-//! The client token.
+//! The client token, whose `Debug` output is redacted, and the check of its claims.
 
 use std::{
     fmt,

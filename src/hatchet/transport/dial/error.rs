@@ -1,4 +1,4 @@
-//! Errors of connecting.
+//! The errors of opening a connection.
 
 use std::error::Error as StdError;
 

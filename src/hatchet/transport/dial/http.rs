@@ -81,7 +81,7 @@ mod tests {
         *,
     };
 
-    /// The response of a server that runs `serve` on its only connection.
+    /// Sends a request to a server that runs `serve` on its only connection, and returns the response.
     async fn served<F: Future<Output = ()>>(serve: impl FnOnce(TcpStream) -> F) -> Result<Response<Bytes>, HttpError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let route = Route { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port(), proxy: None };

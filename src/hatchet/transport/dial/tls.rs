@@ -17,8 +17,8 @@ const ROOT_CA: &str = "HATCHET_CLIENT_TLS_ROOT_CA_FILE";
 const CERT: &str = "HATCHET_CLIENT_TLS_CERT_FILE";
 const KEY: &str = "HATCHET_CLIENT_TLS_KEY_FILE";
 
-/// The TLS configuration for all connections of a client. Built on first use, since the system's certificates take memory
-/// and most clients without TLS never need them.
+/// The TLS configuration for all connections of a client. Built on first use, since the system's certificates take
+/// memory and most clients without TLS never need them.
 #[derive(Clone, Default)]
 pub(in crate::hatchet) struct SharedTls(Arc<OnceLock<Result<rustls::ClientConfig, ClientError>>>);
 
@@ -29,8 +29,8 @@ impl SharedTls {
     }
 }
 
-/// Builds the configuration. It trusts the authorities of the given file, else the system's, else the built-in list. It
-/// presents a client certificate if the settings name one. It sets no protocol (ALPN).
+/// Builds the configuration. It trusts the authorities of the given file, otherwise the system's, otherwise the
+/// built-in list. It presents a client certificate if the settings name one. It sets no protocol (ALPN).
 fn build_config(tls: &Tls) -> Result<rustls::ClientConfig, ClientError> {
     let (root_ca, identity) = match tls {
         Tls::On { root_ca, identity, .. } => (root_ca.as_deref(), identity.as_ref()),
@@ -58,8 +58,8 @@ fn invalid(variable: &str, path: &Path, rule: &dyn std::fmt::Display) -> ClientE
 /// Maximum size of a PEM file in bytes. A system's bundle of authorities has about 250 kB.
 const MAX_PEM: u64 = 16 << 20;
 
-/// Reads a PEM file. Refuses anything but a regular file, since opening a FIFO blocks until another process writes, and a
-/// device has no end.
+/// Reads a PEM file. Refuses anything but a regular file, since opening a FIFO blocks until another process writes, and
+/// a device has no end.
 fn read_pem(path: &Path, variable: &str) -> Result<Vec<u8>, ClientError> {
     let unreadable = |e| invalid(variable, path, &format!("the file must be readable ({e})"));
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -101,7 +101,7 @@ fn load_roots(root_ca: Option<&Path>) -> Result<RootCertStore, ClientError> {
     Ok(roots)
 }
 
-/// Whether the system has certificates, at the usual paths of OpenSSL or at those that OpenSSL's variables name.
+/// Whether the system has certificates, at the usual paths of OpenSSL or at the paths that OpenSSL's variables name.
 fn has_native_roots() -> bool {
     if cfg!(any(windows, target_os = "macos")) {
         return true;

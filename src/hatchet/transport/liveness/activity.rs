@@ -1,7 +1,7 @@
 //! The activity on a connection: its phase, its byte counters, and its outstanding calls.
 //!
-//! Bytes are counted on the socket, below TLS and HTTP/2. So they show whether the peer is alive and whether the link is
-//! busy, independently of the call that they belong to.
+//! Bytes are counted on the socket, below TLS and HTTP/2. So they show whether the peer is alive and whether the link
+//! is busy, independently of the call that they belong to.
 
 use std::{
     sync::{
@@ -128,7 +128,7 @@ impl Activity {
         *self.0.phase.borrow()
     }
 
-    /// Waits until the phase differs from this one.
+    /// Waits until the phase differs from this phase.
     pub(super) async fn wait_for_phase_end(&self, phase: Phase) {
         // Fails only if the sender is dropped, which `self` holds.
         let _ = self.0.phase.subscribe().wait_for(|now| *now != phase).await;

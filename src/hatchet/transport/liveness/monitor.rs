@@ -9,19 +9,21 @@
 //!
 //! Invariants:
 //!
-//! - Received bytes prove that the peer is alive, independently of the call that they belong to. So a large response on a
-//!   slow link is never mistaken for silence.
+//! - Received bytes prove that the peer is alive, independently of the call that they belong to. So a large response on
+//!   a slow link is never mistaken for silence.
 //! - Bytes that were sent since the last received byte extend the timeout by the time that a slow link needs for them,
-//!   since the probe queues behind them. Flow control and the operating system's buffer bound these bytes, so the timeout
-//!   of an upload on a dead link ends too.
-//! - A connection is declared dead only if the monitor itself ran on time. If it wakes late, for example after the machine
-//!   was suspended, it measures again.
-//! - A connection is not declared dead while dialing, which has its own timeout, nor while the peer's limit of concurrent
-//!   streams is reached: no probe can be sent then, and the HTTP/2 PING detects a dead link.
+//!   since the probe queues behind them. Flow control and the operating system's buffer bound these bytes, so the
+//!   timeout of an upload on a dead link ends too.
+//! - A connection is declared dead only if the monitor itself ran on time. If it wakes late, for example after the
+//!   machine was suspended, it measures again.
+//! - A connection is not declared dead while dialing, which has its own timeout, nor while the peer's limit of
+//!   concurrent streams is reached: no probe can be sent then, and the HTTP/2 PING detects a dead link.
 //!
 //! A slow engine is not dead. So the probe timeout is four times the duration of the last probe, or of the wait for the
-//! first byte of a new connection if that was longer. It doubles each time a connection is declared dead. It lies between
-//! [`MIN_PROBE_TIMEOUT`] and [`MAX_PROBE_TIMEOUT`].
+//! first byte of a new connection if that was longer. It doubles each time a connection is declared dead. The next
+//! connection is then probed immediately, until a response to a probe sets the timeout again: otherwise steady traffic
+//! would prevent probes, the doubled timeout would stay, and each further dead connection would be detected later than
+//! the one before. The timeout lies between [`MIN_PROBE_TIMEOUT`] and [`MAX_PROBE_TIMEOUT`].
 //!
 //! Thirty waiting clients probe thirty times a second, which costs a real engine less than 3 % of a core.
 
@@ -42,16 +44,16 @@ const MAX_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// immediately. Short, so that a connection is opened soon after the end of an outage. Until the engine has responded
 /// to a call, [`MAX_PROBE_TIMEOUT`] applies.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_millis(1_250);
-/// Number of consecutive new connections without a byte after which [`MAX_PROBE_TIMEOUT`] applies, since the engine may only
-/// be slow.
+/// Number of consecutive new connections without a byte after which [`MAX_PROBE_TIMEOUT`] applies, since the engine may
+/// only be slow.
 const MAX_SHORT_ATTEMPTS: u32 = 15;
 /// Rate of a slow link, in bytes per second. HTTP/2 allows up to 1 MB of an upload to be in flight before the peer must
 /// respond, which takes this link 4 s.
 const SLOW_LINK_RATE: f64 = 250_000.0;
-/// Minimum extension of the timeout by sent bytes. Shorter ones are ignored: a probe alone has about 200 bytes.
+/// Minimum extension of the timeout by sent bytes. Shorter extensions are ignored: a probe alone has about 200 bytes.
 const MIN_EXTENSION: Duration = Duration::from_millis(50);
-/// Number of sent bytes without a response from which on a probe may be unsent because the send buffer is full. Equal to the
-/// size of the smallest send buffers.
+/// Number of sent bytes without a response above which a probe may be unsent because the send buffer is full. Equal to
+/// the size of the smallest send buffers.
 const MIN_UPLOAD: u64 = 16 << 10;
 /// Maximum delay of the monitor's wake-up. After a longer delay it measures again.
 const MAX_WAKE_DELAY: Duration = Duration::from_millis(250);
@@ -59,13 +61,15 @@ const MAX_WAKE_DELAY: Duration = Duration::from_millis(250);
 /// The monitor of a client's successive connections. Stores a probe timeout that is adapted to the engine's speed.
 pub(in crate::hatchet::transport) struct Monitor {
     probe_timeout: Duration,
+    /// Whether probes do not wait for silence, since the timeout was doubled. Ends with a response to a probe.
+    probes_immediately: bool,
     /// Consecutive new connections that received nothing.
     silent_connections: u32,
 }
 
 impl Default for Monitor {
     fn default() -> Self {
-        Self { probe_timeout: MIN_PROBE_TIMEOUT, silent_connections: 0 }
+        Self { probe_timeout: MIN_PROBE_TIMEOUT, probes_immediately: false, silent_connections: 0 }
     }
 }
 
@@ -85,7 +89,8 @@ impl Monitor {
     /// Until the engine `has_responded` to a call, only a connection that received nothing is declared dead, after
     /// [`MAX_PROBE_TIMEOUT`]. The first calls are bounded by their deadlines.
     ///
-    /// `probe` makes a call that costs the engine little. Any response proves that the peer is alive, including a refusal.
+    /// `probe` makes a call that costs the engine little. Any response proves that the peer is alive, including a
+    /// refusal.
     pub(in crate::hatchet::transport) async fn wait_until_dead(
         &mut self,
         activity: &Activity,
@@ -111,9 +116,11 @@ impl Monitor {
             } else {
                 self.silent_connections = 0;
                 let silent_since = activity.last_received().max(busy_since).max(last_probe.unwrap_or(busy_since));
-                sleep_until(silent_since + PROBE_AFTER).await;
-                if activity.last_received() > silent_since || !activity.is_busy() {
-                    continue;
+                if !self.probes_immediately {
+                    sleep_until(silent_since + PROBE_AFTER).await;
+                    if activity.last_received() > silent_since || !activity.is_busy() {
+                        continue;
+                    }
                 }
                 let wait = self.wait_for_probe(activity, probe()).await;
                 last_probe = Some(Instant::now());
@@ -126,8 +133,8 @@ impl Monitor {
         }
     }
 
-    /// Waits for the first byte of a connection that was opened, or first used, at `since`. The wait takes about one round
-    /// trip, so it also sets the probe timeout of a slow link.
+    /// Waits for the first byte of a connection that was opened, or first used, at `since`. The wait takes about one
+    /// round trip, so it also sets the probe timeout of a slow link.
     async fn wait_for_first_byte(
         &mut self,
         activity: &Activity,
@@ -161,6 +168,7 @@ impl Monitor {
         loop {
             if timeout_at(deadline, &mut probe).await.is_ok() {
                 self.probe_timeout = (sent_at.elapsed() * 4).clamp(MIN_PROBE_TIMEOUT, MAX_PROBE_TIMEOUT);
+                self.probes_immediately = false;
                 return Wait::Alive;
             }
             if activity.received() != received {
@@ -173,8 +181,8 @@ impl Monitor {
                 deadline = Instant::now() + self.probe_timeout;
                 continue;
             }
-            // The probe was not sent, since the peer's limit of concurrent streams is reached. If much data is in flight,
-            // the probe waits for the link instead.
+            // The probe was not sent, since the peer's limit of concurrent streams is reached. If much data is in
+            // flight, the probe waits for the link instead.
             if activity.sent() == sent && activity.sent_since_received() < MIN_UPLOAD {
                 return Wait::Unknown;
             }
@@ -182,6 +190,7 @@ impl Monitor {
             let extended = sent_at + self.probe_timeout + upload_time;
             if extended <= deadline + MIN_EXTENSION {
                 self.probe_timeout = (self.probe_timeout * 2).min(MAX_PROBE_TIMEOUT);
+                self.probes_immediately = true;
                 return Wait::Silent;
             }
             deadline = extended;

@@ -97,7 +97,7 @@ pub struct AssignedAction {
     pub action_payload: ::prost::alloc::string::String,
     #[prost(string, tag = "12")]
     pub task_name: ::prost::alloc::string::String,
-    /// The attempt, from 0. Goes back on every event about it.
+    /// The attempt, from 0. Repeated in every event about the attempt.
     #[prost(int32, tag = "13")]
     pub retry_count: i32,
     #[prost(string, optional, tag = "14")]
@@ -200,7 +200,7 @@ pub struct StepActionEvent {
     /// Output JSON for COMPLETED, free text for FAILED.
     #[prost(string, tag = "9")]
     pub event_payload: ::prost::alloc::string::String,
-    /// Events of an attempt that is not the current one change nothing.
+    /// Events of any attempt except the current attempt are ignored.
     #[prost(int32, optional, tag = "10")]
     pub retry_count: ::core::option::Option<i32>,
     #[prost(bool, optional, tag = "11")]
@@ -276,7 +276,7 @@ pub struct WorkflowEvent {
     /// Must be UTF-8, so stream chunks must be, too.
     #[prost(string, tag = "6")]
     pub event_payload: ::prost::alloc::string::String,
-    /// The engine has nothing more to send on this stream.
+    /// The engine sends no further message on this stream.
     #[prost(bool, tag = "7")]
     pub hangup: bool,
     #[prost(int32, optional, tag = "8")]
@@ -370,7 +370,7 @@ pub struct GetVersionResponse {
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
 }
-/// Present values must be 1 to 4: a worker in another language leaves it unset.
+/// A value must be 1 to 4. A worker in another language leaves the field unset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Sdks {
@@ -693,7 +693,7 @@ pub mod dispatcher_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// A worker announces itself. Every call makes a new worker id.
+        /// Registers a worker. Every call creates a new worker id.
         pub async fn register(
             &mut self,
             request: impl tonic::IntoRequest<super::WorkerRegisterRequest>,
@@ -737,7 +737,7 @@ pub mod dispatcher_client {
             req.extensions_mut().insert(GrpcMethod::new("Dispatcher", "Listen"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Assignments for one worker. Needs heartbeats beside it.
+        /// Assignments for one worker, which must also send heartbeats.
         pub async fn listen_v2(
             &mut self,
             request: impl tonic::IntoRequest<super::WorkerListenRequest>,
@@ -759,8 +759,8 @@ pub mod dispatcher_client {
             req.extensions_mut().insert(GrpcMethod::new("Dispatcher", "ListenV2"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Sent every 4 s; the engine stops assigning after 5 s without one and
-        /// gives the work to others after 30 s.
+        /// Sent every 4 s. The engine stops assigning after 5 s without a heartbeat,
+        /// and reassigns the tasks after 30 s.
         pub async fn heartbeat(
             &mut self,
             request: impl tonic::IntoRequest<super::HeartbeatRequest>,
@@ -807,7 +807,7 @@ pub mod dispatcher_client {
                 .insert(GrpcMethod::new("Dispatcher", "SubscribeToWorkflowEvents"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// One answer per requested run id, when that run is final.
+        /// One message for each requested run id, when the run is final.
         pub async fn subscribe_to_workflow_runs(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -931,7 +931,7 @@ pub mod dispatcher_client {
                 .insert(GrpcMethod::new("Dispatcher", "PutOverridesData"));
             self.inner.unary(req, path, codec).await
         }
-        /// Forgets the worker's streams. Assignment stops only with the stream's end.
+        /// Removes the worker's streams. Assignment stops only when the stream ends.
         pub async fn unsubscribe(
             &mut self,
             request: impl tonic::IntoRequest<super::WorkerUnsubscribeRequest>,
@@ -953,7 +953,7 @@ pub mod dispatcher_client {
             req.extensions_mut().insert(GrpcMethod::new("Dispatcher", "Unsubscribe"));
             self.inner.unary(req, path, codec).await
         }
-        /// Adds to the deadline of a running task.
+        /// Extends the execution timeout of a running task.
         pub async fn refresh_timeout(
             &mut self,
             request: impl tonic::IntoRequest<super::RefreshTimeoutRequest>,
@@ -977,7 +977,7 @@ pub mod dispatcher_client {
             req.extensions_mut().insert(GrpcMethod::new("Dispatcher", "RefreshTimeout"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gives the slot back while the task goes on.
+        /// Releases the slot while the task continues.
         pub async fn release_slot(
             &mut self,
             request: impl tonic::IntoRequest<super::ReleaseSlotRequest>,
@@ -1084,7 +1084,7 @@ pub mod dispatcher_server {
     /// Generated trait containing gRPC methods that should be implemented for use with DispatcherServer.
     #[async_trait]
     pub trait Dispatcher: std::marker::Send + std::marker::Sync + 'static {
-        /// A worker announces itself. Every call makes a new worker id.
+        /// Registers a worker. Every call creates a new worker id.
         async fn register(
             &self,
             request: tonic::Request<super::WorkerRegisterRequest>,
@@ -1109,13 +1109,13 @@ pub mod dispatcher_server {
             >
             + std::marker::Send
             + 'static;
-        /// Assignments for one worker. Needs heartbeats beside it.
+        /// Assignments for one worker, which must also send heartbeats.
         async fn listen_v2(
             &self,
             request: tonic::Request<super::WorkerListenRequest>,
         ) -> std::result::Result<tonic::Response<Self::ListenV2Stream>, tonic::Status>;
-        /// Sent every 4 s; the engine stops assigning after 5 s without one and
-        /// gives the work to others after 30 s.
+        /// Sent every 4 s. The engine stops assigning after 5 s without a heartbeat,
+        /// and reassigns the tasks after 30 s.
         async fn heartbeat(
             &self,
             request: tonic::Request<super::HeartbeatRequest>,
@@ -1143,7 +1143,7 @@ pub mod dispatcher_server {
             >
             + std::marker::Send
             + 'static;
-        /// One answer per requested run id, when that run is final.
+        /// One message for each requested run id, when the run is final.
         async fn subscribe_to_workflow_runs(
             &self,
             request: tonic::Request<
@@ -1182,7 +1182,7 @@ pub mod dispatcher_server {
             tonic::Response<super::OverridesDataResponse>,
             tonic::Status,
         >;
-        /// Forgets the worker's streams. Assignment stops only with the stream's end.
+        /// Removes the worker's streams. Assignment stops only when the stream ends.
         async fn unsubscribe(
             &self,
             request: tonic::Request<super::WorkerUnsubscribeRequest>,
@@ -1190,7 +1190,7 @@ pub mod dispatcher_server {
             tonic::Response<super::WorkerUnsubscribeResponse>,
             tonic::Status,
         >;
-        /// Adds to the deadline of a running task.
+        /// Extends the execution timeout of a running task.
         async fn refresh_timeout(
             &self,
             request: tonic::Request<super::RefreshTimeoutRequest>,
@@ -1198,7 +1198,7 @@ pub mod dispatcher_server {
             tonic::Response<super::RefreshTimeoutResponse>,
             tonic::Status,
         >;
-        /// Gives the slot back while the task goes on.
+        /// Releases the slot while the task continues.
         async fn release_slot(
             &self,
             request: tonic::Request<super::ReleaseSlotRequest>,

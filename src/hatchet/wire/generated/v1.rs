@@ -941,7 +941,7 @@ pub struct ReplayTasksRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TasksFilter {
-    /// Upper-case status words.
+    /// Names of statuses in upper case.
     #[prost(string, repeated, tag = "1")]
     pub statuses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "2")]
@@ -1132,7 +1132,7 @@ pub struct CreateTaskOpts {
     pub concurrency: ::prost::alloc::vec::Vec<Concurrency>,
     #[prost(message, optional, tag = "12")]
     pub conditions: ::core::option::Option<TaskConditions>,
-    /// Longest time in the queue; starts again with each requeue.
+    /// Maximum time in the queue; starts again whenever the task is queued.
     #[prost(string, optional, tag = "13")]
     pub schedule_timeout: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(bool, tag = "14")]
@@ -1197,7 +1197,7 @@ pub struct GetRunDetailsResponse {
         ::prost::alloc::string::String,
         TaskRunDetail,
     >,
-    /// The only trustworthy sign that the run is final.
+    /// Whether the run is final. The statuses alone do not show this.
     #[prost(bool, tag = "4")]
     pub done: bool,
     #[prost(bytes = "vec", tag = "5")]

@@ -21,8 +21,23 @@ pub(super) struct Assignment {
     pub(super) job_run_id: String,
     pub(super) task_id: String,
     pub(super) info: RunInfo,
+    pub(super) origin: RunOrigin,
     /// The input's JSON, or the reason that it cannot be read.
     pub(super) input: Result<AttemptInput, String>,
+}
+
+/// The workflow of a run and the cause of the run. Empty texts are unknown or do not apply.
+pub(super) struct RunOrigin {
+    pub(super) tenant_id: String,
+    /// The name, namespace included.
+    pub(super) workflow_name: String,
+    pub(super) workflow_id: String,
+    pub(super) workflow_version_id: String,
+    pub(super) parent_run_id: String,
+    pub(super) child_index: Option<i32>,
+    pub(super) child_key: String,
+    pub(super) event_id: String,
+    pub(super) event_key: String,
 }
 
 impl Assignment {
@@ -32,28 +47,47 @@ impl Assignment {
         let run: RunId = message.task_run_external_id.parse().map_err(|e| format!("{e}"))?;
         let additional_metadata: Map<String, Value> =
             message.additional_metadata.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let (input, filter_payload) = match parse_payload(&message.action_payload) {
+            Ok((input, filter_payload)) => (Ok(input), filter_payload),
+            Err(cause) => (Err(cause), Map::new()),
+        };
         Ok(Self {
             key: (run, message.retry_count),
             worker,
-            input: parse_input(&message.action_payload),
+            input,
             action_id: message.action_id,
             job_id: message.job_id,
             job_run_id: message.job_run_id,
             task_id: message.task_id,
+            origin: RunOrigin {
+                tenant_id: message.tenant_id,
+                workflow_name: message.job_name,
+                workflow_id: message.workflow_id.unwrap_or_default(),
+                workflow_version_id: message.workflow_version_id.unwrap_or_default(),
+                parent_run_id: message.parent_workflow_run_id.unwrap_or_default(),
+                child_index: message.child_workflow_index,
+                child_key: message.child_workflow_key.unwrap_or_default(),
+                event_id: message.triggering_event_external_id.unwrap_or_default(),
+                event_key: message.triggering_event_key.unwrap_or_default(),
+            },
             info: RunInfo {
                 run_id: message.task_run_external_id,
                 workflow_run_id: message.workflow_run_id,
                 task_name: message.task_name,
                 retry_count: u32::try_from(message.retry_count).unwrap_or(0),
+                // The declaration of the task has the number; see `execute`.
+                max_attempts: 0,
                 additional_metadata,
+                filter_payload,
+                worker_id: worker.to_string(),
             },
         })
     }
 }
 
-/// Extracts the input and the results of other tasks from the payload of an action. A missing or null input becomes an
-/// empty object: engines write null for an input that was not an object.
-fn parse_input(payload: &str) -> Result<AttemptInput, String> {
+/// Extracts the input, the results of other tasks and the payload of an event filter from the payload of an action. A
+/// missing or null input becomes an empty object: engines write null for an input that was not an object.
+fn parse_payload(payload: &str) -> Result<(AttemptInput, Map<String, Value>), String> {
     /// Other keys of the payload vary between engine versions and are ignored.
     #[derive(Deserialize)]
     struct Payload<'a> {
@@ -63,6 +97,14 @@ fn parse_input(payload: &str) -> Result<AttemptInput, String> {
         parents: Option<BTreeMap<String, Box<RawValue>>>,
         #[serde(default)]
         step_run_errors: Option<BTreeMap<String, String>>,
+        #[serde(default)]
+        triggers: Option<Triggers>,
+    }
+
+    #[derive(Deserialize)]
+    struct Triggers {
+        #[serde(default)]
+        filter_payload: Value,
     }
 
     let payload: Payload = serde_json::from_str(payload).map_err(|e| e.to_string())?;
@@ -70,8 +112,13 @@ fn parse_input(payload: &str) -> Result<AttemptInput, String> {
         None | Some("null") => "{}".to_owned(),
         Some(input) => input.to_owned(),
     };
-    let parents = payload.parents.unwrap_or_default();
-    Ok(AttemptInput { input, parents, errors: payload.step_run_errors.unwrap_or_default() })
+    let filter_payload = match payload.triggers.map(|triggers| triggers.filter_payload) {
+        Some(Value::Object(payload)) => payload,
+        // Null for a run that no filter has started.
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => Map::new(),
+    };
+    let (parents, errors) = (payload.parents.unwrap_or_default(), payload.step_run_errors.unwrap_or_default());
+    Ok((AttemptInput { input, parents, errors }, filter_payload))
 }
 
 #[cfg(test)]
@@ -100,6 +147,17 @@ mod tests {
         assert_eq!(compact.info.additional_metadata["k"], "v");
         let spaced = parse(r#"{"new": [1], "input": {"a": 1}, "triggered_by": "manual"}"#);
         assert_eq!(input(&spaced), Ok(r#"{"a": 1}"#));
+    }
+
+    #[test]
+    fn filter_payload_is_read() {
+        let filtered = parse(r#"{"input":{},"triggers":{"filter_payload":{"k":"v"}}}"#);
+        assert_eq!(filtered.info.filter_payload["k"], "v");
+        for none in
+            [r#"{"input":{}}"#, r#"{"triggers":null}"#, r#"{"triggers":{}}"#, r#"{"triggers":{"filter_payload":null}}"#]
+        {
+            assert!(parse(none).info.filter_payload.is_empty(), "{none}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::hatchet::{
     transport::with_timeout,
     wire::{
         format_duration,
-        proto::{RefreshTimeoutRequest, ReleaseSlotRequest},
+        proto::{RefreshTimeoutRequest, ReleaseSlotRequest, v1::CancelTasksRequest},
     },
 };
 
@@ -34,13 +34,13 @@ impl<'a> Adjustable<'a> {
         self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Waits until the limit and all extensions have elapsed since `begun`.
-    pub(super) async fn elapsed(&self, begun: Instant, limit: Duration) {
+    /// Waits until the limit and all extensions have elapsed since `started`.
+    pub(super) async fn elapsed(&self, started: Instant, limit: Duration) {
         let mut extension = self.extension.subscribe();
         loop {
             let limit = limit.saturating_add(*extension.borrow_and_update());
             // An instant beyond the range of the clock is never reached.
-            let Some(deadline) = begun.checked_add(limit) else { return std::future::pending().await };
+            let Some(deadline) = started.checked_add(limit) else { return std::future::pending().await };
             tokio::select! {
                 () = sleep_until(deadline) => return,
                 // Cannot fail: the sender lives as long as `self`.
@@ -66,6 +66,8 @@ pub(super) async fn serve(
                     attempt.extension.send_modify(|extension| *extension = extension.saturating_add(by));
                 }
                 ControlKind::ReleaseSlot => attempt.release(),
+                // The engine sends the cancellation.
+                ControlKind::Cancel => {}
             }
         }
         control.finish(result);
@@ -87,6 +89,12 @@ async fn send(resources: &WorkerResources, assignment: &Assignment, kind: Contro
             let request = ReleaseSlotRequest { task_run_external_id: run };
             let call = Box::pin(dispatcher.release_slot(with_timeout(CALL_TIMEOUT, request)));
             ("releasing the slot", call.await.map(drop))
+        }
+        ControlKind::Cancel => {
+            let request = CancelTasksRequest { external_ids: vec![run], filter: None };
+            let mut admin = connection.admin();
+            let call = Box::pin(admin.cancel_tasks(with_timeout(CALL_TIMEOUT, request)));
+            ("cancelling the run", call.await.map(drop))
         }
     };
     result.map_err(|status| connection.call_error(operation, status).to_string())

@@ -47,7 +47,7 @@ fn start(resources: &Arc<WorkerResources>, worker: WorkerId, message: AssignedAc
     }
     let attempt = RunningAttempt::new(assignment.info.task_name.clone());
     if !resources.table.insert(assignment.key, attempt.clone()) {
-        tracing::debug!(run = %assignment.key.0, "ignored an assignment: this attempt is running or has ended");
+        tracing::debug!(run = %assignment.key.0, "ignored an assignment: this attempt is running or has finished");
         return;
     }
     // The spawned task is tracked by its table entry, which it removes at its end, and is dropped with the runtime of

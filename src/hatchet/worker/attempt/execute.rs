@@ -1,4 +1,4 @@
-//! Executes one attempt.
+//! Executes one attempt: waits for a slot, runs the body, and reports the outcome.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -16,12 +16,17 @@ use super::{
     outcome::{PendingReport, TIMEOUT_MARGIN, classify_end, report_outcome},
     report,
     resources::{RegisteredTask, WorkerResources},
+    span,
     supervise::{report_after_cancellation, supervise},
     table::{AttemptKey, RunningAttempt},
 };
 use crate::hatchet::{
-    task::{AttemptInput, CancelReason, Canceller, Context, Outcome},
-    worker::{children::cancel_with_parent, run_log},
+    task::{AttemptInput, AttemptSpan, CancelReason, Canceller, Context, Outcome},
+    wire::RunId,
+    worker::{
+        children::{ChildrenToCancel, cancel_with_parent},
+        run_log,
+    },
 };
 
 /// Delay of the STARTED report, which contains its own timestamp. If the body ends within this time, both reports are
@@ -34,6 +39,10 @@ pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Ass
     let _counted = resources.counters.attempts.enter();
     let input = std::mem::replace(&mut assignment.input, Ok(AttemptInput::default()));
     let registered = resources.task(&assignment.action_id);
+    if let Ok(registered) = &registered {
+        assignment.info.max_attempts = registered.task.options().retries.saturating_add(1);
+    }
+    let span = span::start(&assignment, &resources.client.config().namespace);
     let mut started = pin!(maybe_done(report::send_started(&resources.client, &assignment)));
     let mut work = pin!(async {
         let (report, duration) = match (&registered, input) {
@@ -42,13 +51,14 @@ pub(super) async fn execute(resources: Arc<WorkerResources>, mut assignment: Ass
                 let cause = format!("the action's payload cannot be read: {cause}");
                 (PendingReport::Outcome(Outcome::fatal("BadInput", &cause)), None)
             }
-            (Ok(registered), Ok(input)) => run_body(&resources, &assignment, registered, input, &attempt).await,
+            (Ok(registered), Ok(input)) => run_body(&resources, &assignment, registered, input, &attempt, &span).await,
         };
         attempt.set_body_finished();
         let task = registered.as_ref().ok().map(|registered| &*registered.task);
         let end = classify_end(&report, attempt.canceller.reason());
         resources.counters.attempt_finished(task, end);
         run_log::finished(&assignment.info, end, duration, report.error());
+        span::end(&span, end, report.error());
         report
     });
     let report = match timeout(STARTED_DELAY, &mut work).await {
@@ -83,6 +93,7 @@ async fn run_body(
     RegisteredTask { task, slots }: &RegisteredTask,
     input: AttemptInput,
     attempt: &RunningAttempt,
+    span: &AttemptSpan,
 ) -> (PendingReport, Option<Duration>) {
     let canceller = &attempt.canceller;
     // The engine assigns at most as many attempts as the worker has slots, but a body that outlives its attempt keeps
@@ -95,18 +106,22 @@ async fn run_body(
     .await
     {
         Ok(Ok(permit)) => permit,
-        Ok(Err(reason)) => return (report_after_cancellation(Outcome::Cancelled, reason), None),
+        Ok(Err(reason)) => {
+            cancel_children(resources, assignment, canceller, Vec::new()).await;
+            return (report_after_cancellation(Outcome::Cancelled, reason), None);
+        }
         Err(_) => {
             canceller.cancel(CancelReason::TimedOut);
             return (PendingReport::Timeout(limit), None);
         }
     };
-    let (ctx, emitted) = Context::for_attempt(assignment.info.clone(), canceller.clone(), resources.children.clone());
+    let (info, children) = (assignment.info.clone(), resources.children.clone());
+    let (ctx, emitted) = Context::for_attempt(info, span.clone(), canceller.clone(), children);
     run_log::started(&assignment.info);
     let adjustable = Adjustable::new(permit);
     let controlled = control::serve(resources, assignment, ctx.take_controls(), &adjustable);
     let mut body = RunningBody::start(resources, task, input, ctx.clone(), &attempt.poll_clock);
-    let (ended, body_finished) = oneshot::channel::<()>();
+    let (finished, body_finished) = oneshot::channel::<()>();
     let started = Instant::now();
     let supervised = async {
         let report = supervise(resources, assignment, task, &mut body, canceller, &adjustable);
@@ -116,7 +131,7 @@ async fn run_body(
         };
         let duration = started.elapsed();
         resources.counters.record_duration(task, duration);
-        let _ = ended.send(());
+        let _ = finished.send(());
         (report, Some(duration))
     };
     let forwarded = emissions::forward(resources, assignment, emitted, body_finished);
@@ -130,11 +145,22 @@ async fn run_body(
         );
     }
     drop(adjustable);
-    let children = ctx.children().started();
-    if canceller.reason() == Some(CancelReason::Requested) && !children.is_empty() {
+    cancel_children(resources, assignment, canceller, ctx.children().started()).await;
+    result
+}
+
+/// Cancels the children of an attempt that was cancelled by request, those of earlier attempts included.
+async fn cancel_children(
+    resources: &WorkerResources,
+    assignment: &Assignment,
+    canceller: &Canceller,
+    started: Vec<RunId>,
+) {
+    let children = ChildrenToCancel { started, has_earlier_attempts: assignment.info.retry_count > 0 };
+    let may_have_children = children.has_earlier_attempts || !children.started.is_empty();
+    if canceller.reason() == Some(CancelReason::Requested) && may_have_children {
         cancel_with_parent(resources.client.clone(), assignment.key.0, children).await;
     }
-    result
 }
 
 async fn acquire_slots<'a>(

@@ -26,6 +26,7 @@ mod execute;
 mod outcome;
 mod report;
 mod resources;
+mod span;
 mod supervise;
 mod table;
 
@@ -34,4 +35,4 @@ pub(super) use dispatch::dispatch;
 pub(super) use resources::{WorkerResources, action_id};
 #[cfg(test)]
 pub(super) use table::RunningAttempt;
-pub(super) use table::{AttemptTable, Outstanding};
+pub(super) use table::{AttemptKey, AttemptTable, Outstanding};

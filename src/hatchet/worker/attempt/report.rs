@@ -48,8 +48,8 @@ fn event(assignment: &Assignment, kind: StepActionEventType, payload: String) ->
     }
 }
 
-/// Returns the event of a failure that is not retried. Its text has the attempt on a separate line, since the Python SDK
-/// reads the first line as the message.
+/// Returns the event of a failure that is not retried. Its text has the attempt on a separate line, since the Python
+/// SDK reads the first line as the message.
 fn failed_event(assignment: &Assignment, error: &str, max_length: usize) -> StepActionEvent {
     let text = with_attempt(error, &assignment.info.task_name, assignment.info.retry_count.saturating_add(1));
     StepActionEvent {

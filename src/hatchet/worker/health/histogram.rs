@@ -63,8 +63,9 @@ mod tests {
             histogram.record(Duration::from_millis(millis));
         }
         let snapshot = histogram.snapshot();
-        let at = |millis| snapshot.up_to.iter().find(|(bound, _)| *bound == Duration::from_millis(millis)).unwrap().1;
-        assert_eq!([at(1), at(5), at(500), at(1_000), at(3_600_000)], [1, 2, 2, 3, 3]);
+        let count =
+            |millis| snapshot.up_to.iter().find(|(bound, _)| *bound == Duration::from_millis(millis)).unwrap().1;
+        assert_eq!([count(1), count(5), count(500), count(1_000), count(3_600_000)], [1, 2, 2, 3, 3]);
         assert_eq!((snapshot.count, snapshot.sum), (4, Duration::from_millis(7_200_703)));
     }
 }

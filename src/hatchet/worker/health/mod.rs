@@ -1,8 +1,8 @@
 //! Counters of a worker, and the HTTP server that exposes them with the worker's health.
 //!
-//! [`Counters`] is written by all parts of the worker with relaxed atomics, so counting never blocks. [`WorkerStats`] is a
-//! snapshot for readers: [`RunningWorker::stats`](super::RunningWorker::stats), the Prometheus text and the health
-//! endpoints.
+//! [`Counters`] is written by all parts of the worker with relaxed atomics, so counting never blocks. [`WorkerStats`]
+//! is a snapshot of them, which [`RunningWorker::stats`](super::RunningWorker::stats), the Prometheus text and the
+//! health endpoints show.
 
 mod counters;
 mod histogram;

@@ -34,6 +34,11 @@ pub(super) fn render(stats: &WorkerStats) -> String {
     );
     text.counter("registrations_total", "Registrations with the engine", stats.registrations);
     text.counter("reconnects_total", "Streams reopened after a failure", stats.reconnects);
+    text.counter(
+        "assignments_recovered_total",
+        "Attempts started although their assignment was lost with a connection",
+        stats.assignments_recovered,
+    );
     text.counter("heartbeats_total", "Heartbeats that the engine accepted", stats.heartbeats);
     text.counter("heartbeat_failures_total", "Heartbeats that failed", stats.heartbeat_failures);
     text.header("heartbeat_delay_seconds", "Delay between a heartbeat's due time and its sending", "histogram");

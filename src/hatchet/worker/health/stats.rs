@@ -12,11 +12,13 @@ pub struct WorkerStats {
     pub state: WorkerState,
     /// Time since the worker's start.
     pub uptime: Duration,
-    /// Registrations with the engine. This and the next three counts are sums over the workers that the process
+    /// Registrations with the engine. This and the next four counts are sums over the workers that the process
     /// registers as.
     pub registrations: u64,
     /// Streams that were reopened after a failure.
     pub reconnects: u64,
+    /// Attempts that were started although their assignment was lost with a connection.
+    pub assignments_recovered: u64,
     /// Heartbeats that the engine accepted.
     pub heartbeats: u64,
     /// Heartbeats that the engine refused or did not respond to.

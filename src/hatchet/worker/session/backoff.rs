@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn short_session_resets_the_delay_only_if_it_delivered_a_message() {
+    fn short_session_resets_delay_only_after_a_message() {
         let mut backoff = SessionBackoff::new();
         let mut end = |heartbeat_accepted, message_received| {
             let progress = SessionProgress { heartbeat_accepted, message_received };

@@ -1,8 +1,8 @@
 //! The heartbeats of a session.
 //!
 //! The engine stops assigning 5 s after the last heartbeat and reassigns the worker's attempts 30 s after it. So a
-//! heartbeat is sent every [`INTERVAL`], whether or not the previous one has a response. A slow response does not end
-//! the session: the transport's liveness monitor detects a dead connection and fails the stream and the heartbeats
+//! heartbeat is sent every [`INTERVAL`], whether or not the previous heartbeat has a response. A slow response does not
+//! end the session: the transport's liveness monitor detects a dead connection and fails the stream and the heartbeats
 //! together.
 //!
 //! The first heartbeat is sent together with the call that opens the stream. The engine refuses a heartbeat that it
@@ -42,7 +42,7 @@ pub(super) struct Heartbeats<'a> {
     first_response: Option<Instant>,
 }
 
-/// The response to a heartbeat.
+/// The response to a heartbeat, with the time at which the heartbeat was sent.
 struct Response {
     sent: Instant,
     result: Result<(), ClientError>,

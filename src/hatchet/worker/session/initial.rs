@@ -19,7 +19,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{backoff::registration_backoff, definition::WorkerDefinition, register::register};
+use super::{
+    backoff::registration_backoff,
+    registration::{WorkerDefinition, register},
+};
 use crate::hatchet::{
     client::Client,
     transport::{
@@ -59,7 +62,7 @@ pub(in crate::hatchet::worker) async fn register_initially(
     }
 }
 
-/// Tries to register once, and replaces an unspecific error by its diagnosis.
+/// Tries to register once, and replaces an unspecific error with its diagnosis.
 async fn try_register(
     client: &Client,
     definitions: &[WorkerDefinition],
@@ -171,7 +174,7 @@ mod tests {
             }
         };
         let (error, elapsed) = tokio::select! {
-            ended = registration_error(&listener, Tls::None, SECOND * 2) => ended,
+            result = registration_error(&listener, Tls::None, SECOND * 2) => result,
             () = accepting => unreachable!(),
         };
         assert!(error.contains("has not responded to a call for 10s. If it is an engine, see its log"), "{error}");

@@ -1,7 +1,7 @@
 //! The registrations of a worker process with the engine, each with its stream of assignments and its heartbeats.
 //!
 //! A process registers as one worker for its async and blocking tasks and as a second worker for its CPU tasks
-//! (`definition` has the reason). Each registration has one supervisor, which runs one session after another:
+//! (`registration::definition` has the reason). Each registration has one supervisor, which runs one session after another:
 //!
 //! ```text
 //!              ┌──────────── backoff ◀──────────────┐
@@ -16,26 +16,26 @@
 //!
 //! - Stream and heartbeats form one session: if either fails, both are opened again, so a worker is never half
 //!   connected.
-//! - A reopened session keeps the worker's id. Running attempts are not affected.
+//! - A reopened session keeps the worker's id. Running attempts are not affected. Assignments that were lost with the
+//!   connection are found and started (`lost_assignments`).
 //! - A draining worker never registers again: the drain has paused only the workers that were registered at its start.
 //! - `states` combines the state of all sessions into the state of the process.
 
 mod backoff;
-mod definition;
 mod heartbeat;
 mod initial;
 mod label_changes;
+mod lost_assignments;
 mod outage_log;
-mod register;
+mod registration;
 mod states;
 mod stream;
 mod supervisor;
 mod unsubscribe;
-mod workflow_request;
 
-pub(super) use definition::worker_definitions;
 pub(super) use initial::register_initially;
 pub(super) use label_changes::send_label_changes;
+pub(super) use registration::worker_definitions;
 pub(super) use states::SessionStates;
 pub(super) use supervisor::supervise;
 pub(super) use unsubscribe::unsubscribe;

@@ -1,8 +1,8 @@
 //! The log lines of an outage.
 //!
 //! During an outage the worker tries to reconnect about once a second, without a time limit. The first failures are
-//! logged at `warn`, since they show the reason. Later failures repeat it, so `warn` has one of them per minute and
-//! `debug` the others. The end of the outage is one line at `info`, with its length.
+//! logged at `warn`, since they show the reason. Later failures repeat it, so one of them per minute is logged at
+//! `warn` and the others at `debug`. The end of the outage is one line at `info`, with its length.
 
 use std::{
     fmt,
@@ -27,7 +27,7 @@ pub(super) struct OutageLog(Mutex<Outage>);
 #[derive(Debug, Default)]
 struct Outage {
     /// Time of the first failure. `None` while there is no outage.
-    began: Option<Instant>,
+    started: Option<Instant>,
     latest_failure: Option<Instant>,
     latest_line: Option<Instant>,
     /// Number of lines at `warn`.
@@ -49,9 +49,9 @@ impl OutageLog {
 
     /// Logs the end of the outage, if there is one: all sessions receive work again.
     pub(super) fn log_end(&self) {
-        let began = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).began;
-        if let Some(began) = began {
-            tracing::info!("connected to the engine again, after {}", readable_duration(began.elapsed()));
+        let started = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).started;
+        if let Some(started) = started {
+            tracing::info!("connected to the engine again, after {}", readable_duration(started.elapsed()));
         }
     }
 }
@@ -61,9 +61,9 @@ impl Outage {
     fn record(&mut self, now: Instant) -> Option<u64> {
         let has_elapsed = |since: Option<Instant>| since.is_none_or(|since| now.duration_since(since) >= INTERVAL);
         if has_elapsed(self.latest_failure) {
-            *self = Self { began: self.began, ..Self::default() };
+            *self = Self { started: self.started, ..Self::default() };
         }
-        self.began.get_or_insert(now);
+        self.started.get_or_insert(now);
         self.latest_failure = Some(now);
         if self.lines >= INITIAL_LINES && !has_elapsed(self.latest_line) {
             self.suppressed += 1;
@@ -82,7 +82,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn long_outage_has_one_line_per_minute_after_the_first_ones() {
+    fn long_outage_is_logged_once_per_minute() {
         let (mut outage, start) = (Outage::default(), Instant::now());
         let lines: Vec<(u32, u64)> = (0..200).filter_map(|n| Some((n, outage.record(start + SECOND * n)?))).collect();
         assert_eq!(lines, [(0, 0), (1, 0), (2, 0), (62, 59), (122, 59), (182, 59)]);
@@ -94,7 +94,7 @@ mod tests {
         for n in [0, 1, 100, 101] {
             outage.record(start + SECOND * n);
         }
-        assert_eq!(outage.began, Some(start));
+        assert_eq!(outage.started, Some(start));
     }
 
     #[test]

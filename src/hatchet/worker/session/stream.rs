@@ -8,13 +8,16 @@
 //! without a reset after 30 to 50 s only, and in about half of the cases sends every assignment of that time to the
 //! dead stream.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream::BoxStream};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{backoff::SessionProgress, heartbeat::Heartbeats, states::SessionStates, unsubscribe::unsubscribe};
+use super::{
+    backoff::SessionProgress, heartbeat::Heartbeats, lost_assignments::start_lost_assignments, states::SessionStates,
+    unsubscribe::unsubscribe,
+};
 use crate::hatchet::{
     transport::{ClientError, ErrorKind, response_messages},
     wire::{
@@ -66,13 +69,23 @@ pub(super) async fn run_session(
     let mut messages = open_stream(resources, worker);
     let mut heartbeats = Heartbeats::new(resources, worker);
     let mut progress = SessionProgress::default();
+    let mut search = pin!(async {
+        if follows_another {
+            tokio::select! {
+                () = start_lost_assignments(resources, worker) => {}
+                // Lost assignments are left to another worker.
+                () = states.wait_until_draining() => {}
+            }
+        }
+    });
+    let mut search_ended = false;
     let mut warned_full = false;
     loop {
         let has_room = resources.table.len() < resources.max_attempts;
         if !has_room && !std::mem::replace(&mut warned_full, true) {
             tracing::warn!(
                 attempts = resources.max_attempts,
-                "reading no more assignments until attempts end: the engine has assigned far more than this worker has slots"
+                "reading no more assignments until attempts finish: the engine has assigned far more than this worker has slots"
             );
         }
         tokio::select! {
@@ -95,6 +108,7 @@ pub(super) async fn run_session(
                 }
                 Err(error) => return classify_failure(error, progress),
             },
+            () = &mut search, if !search_ended => search_ended = true,
             () = intake_stopped.cancelled() => return SessionEnd::IntakeStopped,
         }
     }

@@ -7,8 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     backoff::SessionBackoff,
-    definition::WorkerDefinition,
-    register::register,
+    registration::{WorkerDefinition, register},
     states::SessionStates,
     stream::{SessionEnd, run_session},
 };
@@ -64,7 +63,7 @@ pub(in crate::hatchet::worker) async fn supervise(
 }
 
 /// Registers the worker under a new id. Never returns while the worker drains: the drain has paused only the workers
-/// that were registered at its start, so the engine would assign work to a new one.
+/// that were registered at its start, so the engine would assign work to a newly registered worker.
 async fn register_again(
     resources: &WorkerResources,
     definition: &WorkerDefinition,

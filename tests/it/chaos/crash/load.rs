@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hatchet_quickstart::hatchet::wire::{
+    decode_detail,
     proto::{
         PushEventRequest, ScheduleWorkflowRequest,
         v1::{
@@ -10,7 +11,6 @@ use hatchet_quickstart::hatchet::wire::{
             IdempotencyConfig, TriggerWorkflowRequest,
         },
     },
-    read_detail,
 };
 use serde_json::json;
 use tonic::{Code, Status};
@@ -69,7 +69,7 @@ pub async fn trigger_key(target: &Target, key: &str) -> Result<(String, bool), S
         Ok(run) => Ok((run, true)),
         Err(status) if status.code() == Code::AlreadyExists => {
             let name = "v1.IdempotencyCollisionError";
-            let collision: IdempotencyCollisionError = read_detail(status.details(), name).unwrap();
+            let collision: IdempotencyCollisionError = decode_detail(status.details(), name).unwrap();
             Ok((collision.existing_run_external_id, false))
         }
         Err(status) => Err(status),
@@ -142,11 +142,11 @@ impl Load {
 
     async fn schedules(&self) {
         loop {
-            let at = std::time::SystemTime::now() + Duration::from_millis(random(1500));
+            let time = std::time::SystemTime::now() + Duration::from_millis(random(1500));
             let marker = uuid::Uuid::new_v4().to_string();
             let request = ScheduleWorkflowRequest {
                 name: PLAIN.into(),
-                schedules: vec![at.into()],
+                schedules: vec![time.into()],
                 input: "{}".into(),
                 additional_metadata: Some(serde_json::json!({ "schedule": marker }).to_string()),
                 ..Default::default()

@@ -49,8 +49,8 @@ async fn acknowledged_changes_survive_every_kill() {
         acknowledged.check(&target, false).await;
         assert!(!working.is_finished(), "the worker has ended");
     }
-    // All open runs end, and every acknowledged change is still present.
-    eventually("every run ends", async || acknowledged.all_finished(&target).await.then_some(())).await;
+    // All open runs finish, and every acknowledged change is still present.
+    eventually("every run finishes", async || acknowledged.all_finished(&target).await.then_some(())).await;
     acknowledged.check(&target, true).await;
     stop.cancel();
     within(30, "the worker ends", working).await.unwrap();

@@ -55,7 +55,7 @@ impl RawWorker {
 
     async fn session(&mut self) -> Result<(), Status> {
         let request = WorkerListenRequest { worker_id: self.id.clone() };
-        // The first generation of the call: the open stream replaces heartbeats.
+        // `Listen` and not `ListenV2`: the open stream replaces heartbeats.
         self.stream += 1;
         let mut stream = self.target.dispatcher().listen(request).await?.into_inner();
         loop {

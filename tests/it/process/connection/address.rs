@@ -43,8 +43,8 @@ fn malformed_token_is_not_printed() {
     let secret = "eyJhbGciOiJFUzI1NiJ9.c2VjcmV0.c2ln";
     let mut command = workspace.runner_command(&HELLO);
     command.env("HATCHET_CLIENT_TOKEN", secret).env("HATCHET_CLIENT_LOG_LEVEL", "trace");
-    let ended = Program::start(&mut command).wait().expect(2);
-    assert!(!ended.stderr.join("\n").contains("c2VjcmV0"), "{ended:?}");
+    let output = Program::start(&mut command).wait().expect(2);
+    assert!(!output.stderr.join("\n").contains("c2VjcmV0"), "{output:?}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl HttpProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let targets: HashMap<String, String> =
-            targets.iter().map(|(name, at)| (name.to_string(), at.clone())).collect();
+            targets.iter().map(|(name, address)| (name.to_string(), address.clone())).collect();
         let recorded = Arc::<Mutex<Recorded>>::default();
         let serving = {
             let recorded = recorded.clone();
@@ -151,14 +151,14 @@ async fn grpc_and_rest_use_the_proxys_tunnel() {
     let token = engine.token();
     let url = format!("http://me:s%40cret@{}", proxy.address);
     let settings = [&settings_behind(&url)[..], &[("HATCHET_CLIENT_TOKEN", &token), ("RUST_LOG", "trace")]].concat();
-    let ended = doctor(&workspace, &settings).await.expect(5);
-    let (status, message) = ended.doctor_check("proxy");
+    let output = doctor(&workspace, &settings).await.expect(5);
+    let (status, message) = output.doctor_check("proxy");
     assert_eq!(status, "ok");
     let through = format!("through http://{} (from HTTP_PROXY)", proxy.address);
     assert_eq!(message, format!("gRPC {through}, REST {through}"));
     // The check of workers fails, since no worker is online.
     for check in ["tcp", "authentication", "rest"] {
-        assert_eq!(ended.doctor_check(check).0, "ok", "{ended:#?}");
+        assert_eq!(output.doctor_check(check).0, "ok", "{output:#?}");
     }
     let expected = ["CONNECT engine.invalid:7070 HTTP/1.1", "CONNECT engine.invalid:8888 HTTP/1.1"];
     assert_eq!(proxy.request_lines(), expected);
@@ -167,7 +167,7 @@ async fn grpc_and_rest_use_the_proxys_tunnel() {
         assert!(head.contains("Proxy-Authorization: Basic bWU6c0BjcmV0\r\n"), "{head}");
         assert!(!head.contains(&token), "{head}");
     }
-    let all = [ended.stdout.join("\n"), ended.stderr.join("\n")].concat();
+    let all = [output.stdout.join("\n"), output.stderr.join("\n")].concat();
     assert!(!all.contains("cret@") && !all.contains("bWU6c0BjcmV0"), "{all}");
     let heads = rest.heads.lock().unwrap().join("");
     assert!(heads.contains("\r\nhost: engine.invalid:8888\r\n") && !heads.contains("http://"), "{heads}");
@@ -180,8 +180,8 @@ async fn no_proxy_bypasses_the_proxy() {
     for except in ["engine.invalid", ".invalid", "other,*"] {
         let settings =
             [&settings_behind(&proxy.address)[..], &[("HATCHET_CLIENT_TOKEN", &token), ("NO_PROXY", except)]].concat();
-        let ended = doctor(&workspace, &settings).await.expect(5);
-        assert!(ended.doctor_check("tcp").1.contains("no server responds at engine.invalid:7070"), "{ended:#?}");
+        let output = doctor(&workspace, &settings).await.expect(5);
+        assert!(output.doctor_check("tcp").1.contains("no server responds at engine.invalid:7070"), "{output:#?}");
     }
     assert!(proxy.heads().is_empty());
 }
@@ -213,10 +213,10 @@ async fn failing_proxy_is_named() {
             run_async(command).await.expect_error(5, &parts)
         };
         let (runner, worker) = (workspace.runner_command(&HELLO), workspace.worker_command(&[]));
-        let (_, _, ended) = tokio::join!(run(runner), run(worker), doctor(&workspace, &settings));
-        let ended = ended.expect(5);
-        let (status, message) = ended.doctor_check("tcp");
-        assert!(status == "failed" && parts.iter().all(|part| message.contains(part)), "{ended:#?}");
+        let (_, _, output) = tokio::join!(run(runner), run(worker), doctor(&workspace, &settings));
+        let output = output.expect(5);
+        let (status, message) = output.doctor_check("tcp");
+        assert!(status == "failed" && parts.iter().all(|part| message.contains(part)), "{output:#?}");
     });
     futures_util::future::join_all(checks).await;
 }
@@ -227,9 +227,9 @@ fn unsupported_proxy_is_refused() {
     let token = token("engine.invalid:7070", "");
     for mut command in [workspace.runner_command(&HELLO), workspace.worker_command(&[])] {
         command.env("HATCHET_CLIENT_TOKEN", &token).env("ALL_PROXY", "socks5://me:secret@127.0.0.1:1080");
-        let ended = Program::start(&mut command).wait();
-        assert!(!ended.stderr.join("").contains("secret"), "{ended:#?}");
-        ended.expect_error(2, &["invalid ALL_PROXY", "socks5 proxies are not supported", "NO_PROXY"]);
+        let output = Program::start(&mut command).wait();
+        assert!(!output.stderr.join("").contains("secret"), "{output:#?}");
+        output.expect_error(2, &["invalid ALL_PROXY", "socks5 proxies are not supported", "NO_PROXY"]);
     }
 }
 
@@ -264,11 +264,11 @@ async fn token_is_not_sent_unencrypted_over_rest() {
         ("HATCHET_CLIENT_SERVER_URL", "http://engine.invalid:8888"),
         ("HTTP_PROXY", &proxy.address),
     ];
-    let ended = doctor(&workspace, &settings).await.expect(2);
-    let (status, message) = ended.doctor_check("rest");
-    assert!(status == "failed" && message.contains("http://engine.invalid:8888 unencrypted"), "{ended:#?}");
-    assert!(message.contains("HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
-    assert_eq!(ended.stderr.iter().filter(|line| line.contains("REST is not used")).count(), 1, "{ended:#?}");
+    let output = doctor(&workspace, &settings).await.expect(2);
+    let (status, message) = output.doctor_check("rest");
+    assert!(status == "failed" && message.contains("http://engine.invalid:8888 unencrypted"), "{output:#?}");
+    assert!(message.contains("HATCHET_CLIENT_SERVER_URL"), "{output:#?}");
+    assert_eq!(output.stderr.iter().filter(|line| line.contains("REST is not used")).count(), 1, "{output:#?}");
     assert!(proxy.heads().is_empty());
 }
 
@@ -285,9 +285,9 @@ async fn redirect_is_not_followed() {
         ("HATCHET_CLIENT_TLS_STRATEGY", "none"),
         ("HATCHET_CLIENT_SERVER_URL", &url),
     ];
-    let ended = doctor(&workspace, &settings).await.expect(5);
-    let (status, message) = ended.doctor_check("rest");
-    assert!(status == "failed" && message.contains(&elsewhere.address), "{ended:#?}");
-    assert!(message.contains("not followed. Set HATCHET_CLIENT_SERVER_URL"), "{ended:#?}");
+    let output = doctor(&workspace, &settings).await.expect(5);
+    let (status, message) = output.doctor_check("rest");
+    assert!(status == "failed" && message.contains(&elsewhere.address), "{output:#?}");
+    assert!(message.contains("not followed. Set HATCHET_CLIENT_SERVER_URL"), "{output:#?}");
     assert!(elsewhere.heads.lock().unwrap().is_empty());
 }

@@ -13,9 +13,9 @@ fn assert_clean(what: &str, text: &str, secrets: &[String]) {
 }
 
 #[track_caller]
-fn assert_output_clean(what: &str, ended: &ProgramOutput, secrets: &[String]) {
-    assert_clean(what, &ended.stdout.join("\n"), secrets);
-    assert_clean(what, &ended.stderr.join("\n"), secrets);
+fn assert_output_clean(what: &str, output: &ProgramOutput, secrets: &[String]) {
+    assert_clean(what, &output.stdout.join("\n"), secrets);
+    assert_clean(what, &output.stderr.join("\n"), secrets);
 }
 
 /// The arguments of all visible processes.
@@ -62,9 +62,9 @@ fn token_is_in_no_output_or_argument() {
     ];
     let programs: Vec<_> = cases.into_iter().map(|(what, mut command)| (what, Program::start(&mut command))).collect();
     for (what, program) in programs {
-        let ended = program.wait();
-        assert!(!ended.stderr.is_empty() || !ended.stdout.is_empty(), "{what} has output");
-        assert_output_clean(what, &ended, &secrets);
+        let output = program.wait();
+        assert!(!output.stderr.is_empty() || !output.stdout.is_empty(), "{what} has output");
+        assert_output_clean(what, &output, &secrets);
     }
     let waiting = Program::start(&mut with_token(&["--task-name", "sync-sleep-task", "--stream"], &own, "none"));
     waiting.out.wait_for("RUNNING");
@@ -82,9 +82,9 @@ fn plaintext_warning_is_printed_for_remote_engines_only() {
     command.env("HATCHET_CLIENT_TOKEN", &token).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
     let runner = Program::start(&mut command);
     let worker = workspace.worker(&["--embedded"]);
-    let ended = runner.wait();
-    let warnings = |ended: &ProgramOutput| ended.stderr.iter().filter(|line| line.contains("unencrypted")).count();
-    assert_eq!(warnings(&ended), 1, "{ended:#?}");
-    ended.expect_stderr("HATCHET_CLIENT_TLS_STRATEGY=tls");
+    let output = runner.wait();
+    let warnings = |output: &ProgramOutput| output.stderr.iter().filter(|line| line.contains("unencrypted")).count();
+    assert_eq!(warnings(&output), 1, "{output:#?}");
+    output.expect_stderr("HATCHET_CLIENT_TLS_STRATEGY=tls");
     assert_eq!(warnings(&worker.stop().expect(0)), 0);
 }

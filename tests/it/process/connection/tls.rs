@@ -45,8 +45,8 @@ async fn untrusted_certificate_error_has_ca_setting() {
     let engine = tls_engine(&workspace).await;
     let token = engine.token();
     for command in [workspace.runner_command(&HELLO), workspace.worker_command(&[])] {
-        let ended = run_async(with_settings(command, &[("HATCHET_CLIENT_TOKEN", &token)])).await;
-        ended.expect_error(5, &["certificate", "HATCHET_CLIENT_TLS_ROOT_CA_FILE"]);
+        let output = run_async(with_settings(command, &[("HATCHET_CLIENT_TOKEN", &token)])).await;
+        output.expect_error(5, &["certificate", "HATCHET_CLIENT_TLS_ROOT_CA_FILE"]);
     }
 }
 
@@ -60,8 +60,8 @@ async fn wrong_certificate_name_error_has_setting() {
         ("HATCHET_CLIENT_TLS_ROOT_CA_FILE", "ca.pem"),
         ("HATCHET_CLIENT_TLS_SERVER_NAME", "engine.example"),
     ];
-    let ended = run_async(with_settings(workspace.runner_command(&HELLO), &settings)).await;
-    ended.expect_error(5, &["certificate", "HATCHET_CLIENT_TLS_SERVER_NAME"]);
+    let output = run_async(with_settings(workspace.runner_command(&HELLO), &settings)).await;
+    output.expect_error(5, &["certificate", "HATCHET_CLIENT_TLS_SERVER_NAME"]);
 }
 
 #[test]
@@ -136,9 +136,9 @@ async fn client_certificate_and_server_name_apply_to_both_protocols() {
     ];
     let doctor = || workspace.runner_command(&["doctor", "--output", "json"]);
     // Only the check of workers fails, since no worker is online.
-    let ended = run_async(with_settings(doctor(), &settings)).await.expect(5);
+    let output = run_async(with_settings(doctor(), &settings)).await.expect(5);
     for check in ["tls", "authentication", "rest"] {
-        assert_eq!(ended.doctor_check(check).0, "ok", "{ended:#?}");
+        assert_eq!(output.doctor_check(check).0, "ok", "{output:#?}");
     }
     assert!(!rest.heads.lock().unwrap().is_empty());
     rest.heads.lock().unwrap().clear();
@@ -148,11 +148,11 @@ async fn client_certificate_and_server_name_apply_to_both_protocols() {
     let mut settings = settings.to_vec();
     settings[0].1 = &token;
     settings[4].1 = "tls";
-    let ended = run_async(with_settings(doctor(), &settings)).await.expect(5);
+    let output = run_async(with_settings(doctor(), &settings)).await.expect(5);
     assert_eq!(
-        (ended.doctor_check("tls").0, ended.doctor_check("rest").0),
+        (output.doctor_check("tls").0, output.doctor_check("rest").0),
         ("ok".to_owned(), "failed".to_owned()),
-        "{ended:#?}"
+        "{output:#?}"
     );
     assert!(rest.heads.lock().unwrap().is_empty());
 }
@@ -169,8 +169,8 @@ async fn untrusted_rest_certificate_error_has_ca_setting() {
         ("HATCHET_CLIENT_SERVER_URL", &url),
         ("HATCHET_CLIENT_TLS_ROOT_CA_FILE", "ca.pem"),
     ];
-    let ended =
+    let output =
         run_async(with_settings(workspace.runner_command(&["doctor", "--output", "json"]), &settings)).await.expect(5);
-    let (status, message) = ended.doctor_check("rest");
-    assert!(status == "failed" && message.contains("HATCHET_CLIENT_TLS_ROOT_CA_FILE"), "{ended:#?}");
+    let (status, message) = output.doctor_check("rest");
+    assert!(status == "failed" && message.contains("HATCHET_CLIENT_TLS_ROOT_CA_FILE"), "{output:#?}");
 }

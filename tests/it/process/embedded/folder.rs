@@ -85,8 +85,8 @@ fn full_disk_at_start_is_exit_5() {
     // A limit on the size of files simulates a full disk: only writes fail.
     let workspace = Workspace::new();
     let script = format!("ulimit -f 0 && exec {} --embedded", env!("CARGO_BIN_EXE_worker"));
-    let ended = Program::start(&mut workspace.command("sh", &["-c", &script])).wait();
-    ended.expect_error(5, &[".hatchet/engine.json"]);
+    let output = Program::start(&mut workspace.command("sh", &["-c", &script])).wait();
+    output.expect_error(5, &[".hatchet/engine.json"]);
     assert!(!workspace.path(".hatchet/engine.json").exists(), "no incomplete file is left");
     workspace.worker(&["--embedded"]).stop().expect(0);
 }
@@ -103,8 +103,8 @@ fn too_few_file_descriptors_are_exit_2() {
         // With 6, the runtime would panic. With 23, the worker could not connect to its engine.
         for limit in [6, 9, 17, 20, 23] {
             let script = format!("ulimit -n {limit} && exec {program} {args}");
-            let ended = Program::start(&mut workspace.command("sh", &["-c", &script])).wait();
-            ended.expect_error(2, &["too many open files in this process", "`ulimit -n`"]);
+            let output = Program::start(&mut workspace.command("sh", &["-c", &script])).wait();
+            output.expect_error(2, &["too many open files in this process", "`ulimit -n`"]);
         }
     }
     assert!(!workspace.path(".hatchet").exists(), "no folder was created");

@@ -35,7 +35,7 @@ fn start_worker(workspace: &Workspace, sidecar: impl AsRef<std::ffi::OsStr>) -> 
     worker
 }
 
-/// Waits until a process has ended. It may still be a zombie.
+/// Waits until a process has exited. It may still be a zombie.
 #[cfg(target_os = "linux")]
 fn wait_until_ended(id: u32) {
     until("the sidecar has ended", || match std::fs::read_to_string(format!("/proc/{id}/stat")) {

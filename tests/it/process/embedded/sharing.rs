@@ -14,8 +14,8 @@ fn second_worker_joins_and_outlives_the_first() {
     first.stop().expect(0);
     second.err.wait_for("lost the connection to the engine");
     let engine = workspace.engine();
-    let ended = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
-    assert_eq!(ended.json()["message"], "Hello, World!");
+    let output = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
+    assert_eq!(output.json()["message"], "Hello, World!");
     second.err.wait_for("connected to the engine again, after");
     second.stop().expect(0);
     engine.stop().expect(0);
@@ -36,8 +36,8 @@ fn run_of_an_ephemeral_engine_is_exit_6_after_restart() {
     worker.kill();
     assert!(!workspace.path(".hatchet/engine.db").exists());
     let worker = ephemeral();
-    let ended = runner.wait().expect_stderr("the engine no longer knows run");
-    assert_eq!(ended.code, Some(6), "{ended:?}");
+    let output = runner.wait().expect_stderr("the engine no longer knows run");
+    assert_eq!(output.code, Some(6), "{output:?}");
     worker.stop().expect(0);
 }
 
@@ -75,11 +75,11 @@ fn worker_follows_an_engine_with_a_new_identity() {
     worker.err.wait_for(&format!("connecting to {}", after.grpc_address));
     // The two slot pools register in any order; the task of the next run belongs to the one without the suffix `-cpu`.
     worker.err.until("the registration", |line| line.contains("registered again") && !line.contains("-cpu"));
-    let ended = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
-    assert_eq!(ended.json()["message"], "Hello, World!");
+    let output = workspace.runner(&[&HELLO[..], &["--timeout", "30s"]].concat()).expect(0);
+    assert_eq!(output.json()["message"], "Hello, World!");
     // The worker is paused at the new address.
-    let ended = worker.stop().expect(0);
-    assert!(!ended.stderr.iter().any(|line| line.contains("cannot be paused")), "{ended:?}");
+    let output = worker.stop().expect(0);
+    assert!(!output.stderr.iter().any(|line| line.contains("cannot be paused")), "{output:?}");
     engine.stop().expect(0);
 }
 
@@ -89,6 +89,8 @@ fn unregistered_task_is_exit_8_and_offline_task_waits() {
     let engine = workspace.engine();
     let parts = ["has no workflow of this name", "Start a worker that registers externally-triggered-task"];
     workspace.runner(&HELLO).expect_error(8, &parts);
+    let namespace = [&HELLO[..], &["--namespace", "team"]].concat();
+    workspace.runner(&namespace).expect_error(8, &["registers team_externally-triggered-task"]);
     // The task is registered, but no worker is online for it.
     workspace.worker(&["--embedded"]).stop().expect(0);
     let runner = workspace.start_runner(&HELLO);

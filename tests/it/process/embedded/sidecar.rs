@@ -137,8 +137,8 @@ fn invalid_flag_is_one_error_line() {
         (&["-api-port", &port], 5, &["listening on 127.0.0.1:", "address in use"]),
         (&["-log-level", "loud"], 2, &["\"loud\"", "from -log-level"]),
     ] {
-        let ended = Program::start(&mut sidecar_command(&workspace, args)).wait().expect_error(code, parts);
-        assert!(!ended.stderr.concat().contains("geheim"), "{ended:?}");
+        let output = Program::start(&mut sidecar_command(&workspace, args)).wait().expect_error(code, parts);
+        assert!(!output.stderr.concat().contains("geheim"), "{output:?}");
         assert!(!workspace.path("h.json").exists());
     }
     for args in [&["-grpc-port", "65536"][..], &["-unheard-of"]] {

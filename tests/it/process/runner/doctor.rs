@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// Status and message of each check; of several `workers` checks, the first.
-fn checks(ended: &ProgramOutput) -> BTreeMap<String, (String, String)> {
+fn checks(output: &ProgramOutput) -> BTreeMap<String, (String, String)> {
     let mut checks = BTreeMap::new();
-    for line in ended.json_lines() {
+    for line in output.json_lines() {
         assert_eq!(line["event"], "check", "{line}");
         let text = |field: &str| line[field].as_str().unwrap().to_owned();
         assert!(!text("message").contains('\n'), "{line}");
@@ -42,9 +42,9 @@ fn doctor(workspace: &Workspace, args: &[&str], settings: &[(&str, &str)]) -> Pr
 /// Asserts that only `check` failed, with a message that contains `parts`, and that the checks in `skipped` were
 /// skipped.
 #[track_caller]
-fn expect_failed(ended: ProgramOutput, code: i32, check: &str, parts: &[&str], skipped: &[&str]) {
-    let ended = ended.expect(code);
-    let checks = checks(&ended);
+fn expect_failed(output: ProgramOutput, code: i32, check: &str, parts: &[&str], skipped: &[&str]) {
+    let output = output.expect(code);
+    let checks = checks(&output);
     let failed: Vec<_> = checks.iter().filter(|(_, (status, _))| status == "failed").collect();
     assert_eq!(failed.len(), 1, "{checks:#?}");
     assert_eq!(failed[0].0, check, "{checks:#?}");
@@ -54,7 +54,7 @@ fn expect_failed(ended: ProgramOutput, code: i32, check: &str, parts: &[&str], s
     for check in skipped {
         assert_eq!(checks[*check].0, "skipped", "{checks:#?}");
     }
-    ended.expect_stderr(&format!("error: checks failed: {check}"));
+    output.expect_stderr(&format!("error: checks failed: {check}"));
 }
 
 #[test]
@@ -62,13 +62,13 @@ fn working_engine_passes_all_checks() {
     let workspace = Workspace::new();
     let worker = workspace.worker(&["--embedded", "--slots", "7", "--cpu-threads", "3"]);
     Program::start(&mut workspace.runner_command(&["--embedded", "doctor"])).wait().expect(0);
-    let ended = doctor(&workspace, &["--embedded"], &[]).expect(0);
-    let found = checks(&ended);
+    let output = doctor(&workspace, &["--embedded"], &[]).expect(0);
+    let found = checks(&output);
     assert!(found.values().all(|(status, _)| status == "ok"), "{found:#?}");
     assert!(found["version"].1.contains("has slot types"), "{found:#?}");
     assert!(found["clock"].1.contains("by at most 5s"), "{found:#?}");
     assert!(found["workers"].1.contains("1 online, 7 slot(s) free"), "{found:#?}");
-    let mut workers: Vec<Value> = ended.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
+    let mut workers: Vec<Value> = output.json_lines().into_iter().filter(|line| line["check"] == "workers").collect();
     let names = ["externally-triggered-task", "sync-sleep-task", "cpu-heavy-task", "cpu-heavy-with-process-pool"];
     // Ignores tasks that a user has added.
     workers.retain(|line| names.iter().any(|name| line["task"] == *name));
@@ -114,9 +114,9 @@ fn missing_worker_and_exposed_folder_are_reported() {
     use std::os::unix::fs::PermissionsExt as _;
     let workspace = Workspace::new();
     let engine = workspace.engine();
-    let ended = doctor(&workspace, &["--embedded"], &[]).expect(5);
-    assert_eq!(checks(&ended)["workers"].0, "failed");
-    ended.expect_stderr("workers of cpu-heavy-task");
+    let output = doctor(&workspace, &["--embedded"], &[]).expect(5);
+    assert_eq!(checks(&output)["workers"].0, "failed");
+    output.expect_stderr("workers of cpu-heavy-task");
     std::fs::set_permissions(workspace.path(".hatchet"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let found = checks(&doctor(&workspace, &["--embedded"], &[]).expect(5));
     assert!(found["folder"].1.contains("chmod go= .hatchet"), "{found:#?}");
@@ -132,8 +132,8 @@ async fn task_registered_by_its_alias_only_is_reported() {
     let mut worker =
         Worker::new(&Client::new(config).unwrap()).options(WorkerOptions::default()).register(alias).start().unwrap();
     worker.listening().await.unwrap();
-    let ended = doctor(&workspace, &["--embedded"], &[]).expect(5);
-    let found: BTreeMap<String, String> = ended
+    let output = doctor(&workspace, &["--embedded"], &[]).expect(5);
+    let found: BTreeMap<String, String> = output
         .json_lines()
         .into_iter()
         .filter(|line| line["check"] == "workers")

@@ -69,9 +69,9 @@ fn printed_attach_command_attaches() {
     let workspace = Workspace::new();
     let engine = ["--embedded", "--embedded-dir", "it's here", "--namespace", "team"];
     let _worker = workspace.worker(&engine);
-    let at: Handshake =
+    let handshake: Handshake =
         serde_json::from_str(&std::fs::read_to_string(workspace.path("it's here/handshake.json")).unwrap()).unwrap();
-    let (grpc, rest) = (at.grpc_address.as_str(), at.api_url.as_str());
+    let (grpc, rest) = (handshake.grpc_address.as_str(), handshake.api_url.as_str());
     let address = [
         "--host-port",
         grpc,
@@ -85,7 +85,7 @@ fn printed_attach_command_attaches() {
     ];
     // The environment alone does not lead to the engine.
     let run = |command: &mut std::process::Command| {
-        command.env("HATCHET_CLIENT_TOKEN", &at.token).env("HATCHET_CLIENT_HOST_PORT", "127.0.0.1:9");
+        command.env("HATCHET_CLIENT_TOKEN", &handshake.token).env("HATCHET_CLIENT_HOST_PORT", "127.0.0.1:9");
         Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9")).wait()
     };
     let check = |connection: &[&str]| {
@@ -199,7 +199,7 @@ fn interrupt_is_exit_130_and_the_run_continues() {
 }
 
 #[test]
-fn late_attach_to_a_stream_is_noted() {
+fn late_attach_to_a_stream_is_reported() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let (first, id) = start_sleep(&workspace, "1.5");
@@ -228,9 +228,9 @@ fn closed_stdout_is_exit_0() {
     out.read_line(&mut line).unwrap();
     assert!(line.contains("QUEUED") || line.contains("RUNNING"), "{line}");
     drop(out);
-    let ended = runner.wait_with_output().unwrap();
-    let stderr = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(0), "{stderr}");
+    let output = runner.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{stderr}");
 }
 

@@ -40,9 +40,9 @@ impl Fixture {
     async fn start() -> Self {
         let workspace = Workspace::new();
         let _worker = workspace.worker(&["--embedded"]);
-        let at = workspace.handshake();
-        let proxy = Proxy::to(at.grpc_address.parse().unwrap()).await;
-        let client = Client::new(ClientConfig::from_handshake(&at, &Sources::default()).unwrap()).unwrap();
+        let handshake = workspace.handshake();
+        let proxy = Proxy::to(handshake.grpc_address.parse().unwrap()).await;
+        let client = Client::new(ClientConfig::from_handshake(&handshake, &Sources::default()).unwrap()).unwrap();
         Self { workspace, _worker, proxy, client }
     }
 
@@ -55,14 +55,14 @@ impl Fixture {
     }
 
     fn use_token<'a>(&self, command: &'a mut std::process::Command, rest_path: &str) -> &'a mut std::process::Command {
-        let at = self.workspace.handshake();
-        command.env("HATCHET_CLIENT_TOKEN", &at.token);
-        command.env("HATCHET_CLIENT_SERVER_URL", format!("{}{rest_path}", at.api_url))
+        let handshake = self.workspace.handshake();
+        command.env("HATCHET_CLIENT_TOKEN", &handshake.token);
+        command.env("HATCHET_CLIENT_SERVER_URL", format!("{}{rest_path}", handshake.api_url))
     }
 
     /// Runs a printed command.
-    fn run_printed(&self, ended: &ProgramOutput, after: &str) -> ProgramOutput {
-        let mut shell = self.workspace.shell(&ended.printed_command(after));
+    fn run_printed(&self, output: &ProgramOutput, after: &str) -> ProgramOutput {
+        let mut shell = self.workspace.shell(&output.printed_command(after));
         Program::start(self.use_token(&mut shell, "")).wait()
     }
 
@@ -84,23 +84,22 @@ async fn run_with_lost_response_is_followed() {
     fixture.proxy.drop_received_after(MARKER.as_bytes());
     let runner = fixture.runner(&HELLO, "");
     fixture.break_connection(1).await;
-    let ended = runner.wait().expect(0);
-    assert_eq!(ended.json()["message"], format!("Hello, {MARKER}!"));
+    let output = runner.wait().expect(0);
+    assert_eq!(output.json()["message"], format!("Hello, {MARKER}!"));
     assert_eq!(fixture.runs().await.len(), 1, "the run was triggered once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_response_without_rest_prints_find_command() {
     let fixture = Fixture::start().await;
-    for (args, output) in [(&HELLO[..], "Hello"), (&[&HELLO[..], &["--no-wait"]].concat(), "-")] {
+    for (args, expected) in [(&HELLO[..], "Hello"), (&[&HELLO[..], &["--no-wait"]].concat(), "-")] {
         let before = fixture.runs().await.len();
         fixture.proxy.drop_received_after(MARKER.as_bytes());
         let runner = fixture.runner(args, "/nowhere");
         fixture.break_connection(before + 1).await;
-        let ended = runner.wait();
-        let ended = ended.expect_error(7, &["not known whether it started", "the connection broke", "404"]);
-        let again = fixture.run_printed(&ended, "search again with ").expect(0);
-        assert!(again.stdout.concat().contains(output), "{again:?}");
+        let output = runner.wait().expect_error(7, &["not known whether it started", "the connection broke", "404"]);
+        let again = fixture.run_printed(&output, "search again with ").expect(0);
+        assert!(again.stdout.concat().contains(expected), "{again:?}");
         assert_eq!(fixture.runs().await.len(), before + 1);
     }
 }
@@ -122,8 +121,8 @@ async fn search_during_rest_outage_is_logged_once() {
     let logged_at = requests();
     eventually("the list is read again", async || (requests() >= logged_at + 2).then_some(())).await;
     runner.signal("INT");
-    let ended = runner.wait().expect(130);
-    assert_eq!(ended.stderr.iter().filter(|printed| printed.contains(line)).count(), 1, "{ended:?}");
+    let output = runner.wait().expect(130);
+    assert_eq!(output.stderr.iter().filter(|printed| printed.contains(line)).count(), 1, "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,9 +155,9 @@ async fn interrupted_trigger_prints_find_command() {
     let runner = fixture.runner(&HELLO, "");
     eventually("the engine has accepted the runs", async || fixture.runs().await.pop()).await;
     runner.signal("INT");
-    let ended = runner.wait().expect(130).expect_stderr("not known whether a run was started");
+    let output = runner.wait().expect(130).expect_stderr("not known whether a run was started");
     fixture.proxy.restore();
-    let again = fixture.run_printed(&ended, "search for it with ").expect(0);
+    let again = fixture.run_printed(&output, "search for it with ").expect(0);
     assert_eq!(again.json()["message"], format!("Hello, {MARKER}!"));
 }
 
@@ -168,8 +167,8 @@ async fn bench_finds_runs_with_lost_responses() {
     fixture.proxy.drop_received_after(b"number 7");
     let bench = fixture.runner(&BENCH, "");
     fixture.break_connection(11).await;
-    let ended = bench.wait().expect(0);
-    assert!(ended.stdout[0].starts_with("10 of 10 runs completed"), "{ended:?}");
+    let output = bench.wait().expect(0);
+    assert!(output.stdout[0].starts_with("10 of 10 runs completed"), "{output:?}");
     assert_eq!(fixture.runs().await.len(), 11, "the trial run and ten runs");
     let report = std::fs::read_to_string(fixture.workspace.path("out/report.md")).unwrap();
     assert!(report.contains("10 runs were found after"), "{report}");
@@ -182,8 +181,8 @@ async fn bench_reports_runs_with_unknown_start() {
     let bench = fixture.runner(&BENCH, "/nowhere");
     // Without REST, no worker is listed, so there is no trial run.
     fixture.break_connection(10).await;
-    let ended = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
-    assert_eq!(ended.stdout[1].trim(), "10 not known whether started", "{ended:?}");
+    let output = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
+    assert_eq!(output.stdout[1].trim(), "10 not known whether started", "{output:?}");
     let line = std::fs::read_to_string(fixture.workspace.path("out/runs.jsonl")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
     assert_eq!(line["accepted_as"], "unanswered");
@@ -196,8 +195,8 @@ async fn bench_timeout_with_unknown_starts_is_exit_7() {
     let fixture = Fixture::start().await;
     fixture.proxy.drop_received_after(b"number 7");
     let bench = fixture.runner(&[&BENCH[..], &["--timeout", "1s"]].concat(), "/nowhere");
-    let ended = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
-    ended.expect_stderr("`runner --find run_key=KEY");
+    let output = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
+    output.expect_stderr("`runner --find run_key=KEY");
     let lines = std::fs::read_to_string(fixture.workspace.path("out/runs.jsonl")).unwrap();
     let run: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!(run["accepted_as"], "unanswered");

@@ -122,6 +122,10 @@ fn input_is_read_from_a_file_or_stdin() {
     let mut command = workspace.runner_command(&[&base[..], &["-"]].concat());
     command.stdin(std::fs::File::open(workspace.path("input.json")).unwrap());
     assert_eq!(Program::start(&mut command).wait().expect(0).json(), json!({ "message": "Hello, file!" }));
+    workspace.write("marked.json", "\u{feff}{\"name\": \"mark\"}");
+    let marked =
+        Program::start(&mut workspace.runner_command(&[&base[..], &["marked.json"]].concat())).wait().expect(0);
+    assert_eq!(marked.json(), json!({ "message": "Hello, mark!" }));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use crate::process::{Program, ProgramOutput, Workspace};
 
 /// Value and source of a setting.
 #[track_caller]
-fn setting(ended: &ProgramOutput, name: &str) -> (Option<String>, String) {
-    let lines = ended.json_lines();
-    let line = lines.iter().find(|line| line["name"] == name).unwrap_or_else(|| panic!("no {name} in {ended:#?}"));
+fn setting(output: &ProgramOutput, name: &str) -> (Option<String>, String) {
+    let lines = output.json_lines();
+    let line = lines.iter().find(|line| line["name"] == name).unwrap_or_else(|| panic!("no {name} in {output:#?}"));
     (line["value"].as_str().map(str::to_owned), line["source"].as_str().unwrap().to_owned())
 }
 
@@ -47,19 +47,32 @@ fn each_setting_is_shown_with_its_source() {
 }
 
 #[test]
+fn nil_tenant_counts_as_unset() {
+    let workspace = Workspace::new();
+    let shown = |tenant: &str| {
+        let mut command = workspace.runner_command(&["--explain-config=json"]);
+        command.env("HATCHET_CLIENT_TOKEN", token("engine:7070", "")).env("HATCHET_CLIENT_TENANT_ID", tenant);
+        setting(&Program::start(&mut command).wait().expect(0), "HATCHET_CLIENT_TENANT_ID")
+    };
+    assert_eq!(shown("00000000-0000-0000-0000-000000000000").1, "the token");
+    let own = "01234567-89ab-cdef-0123-456789abcdef";
+    assert_eq!(shown(own), (Some(own.to_owned()), "the environment".to_owned()));
+}
+
+#[test]
 fn embedded_engine_precedes_variables_and_is_not_started() {
     let workspace = Workspace::new();
     let mut command = workspace.worker_command(&["--embedded", "--explain-config=json"]);
     command.env("HATCHET_CLIENT_HOST_PORT", "other:1");
-    let ended = Program::start(&mut command).wait().expect(0);
-    assert_eq!(setting(&ended, "HATCHET_CLIENT_HOST_PORT"), (None, "the engine, when it starts".to_owned()));
+    let output = Program::start(&mut command).wait().expect(0);
+    assert_eq!(setting(&output, "HATCHET_CLIENT_HOST_PORT"), (None, "the engine, when it starts".to_owned()));
     assert!(!workspace.path(".hatchet").exists());
     let _engine = workspace.engine();
-    let ended =
+    let output =
         Program::start(&mut workspace.runner_command(&["--embedded", "--explain-config=json"])).wait().expect(0);
-    let (address, source) = setting(&ended, "HATCHET_CLIENT_HOST_PORT");
+    let (address, source) = setting(&output, "HATCHET_CLIENT_HOST_PORT");
     assert_eq!((address, source.as_str()), (Some(workspace.handshake().grpc_address), "the engine's handshake file"));
-    assert!(!ended.stdout.join("\n").contains(&workspace.handshake().token));
+    assert!(!output.stdout.join("\n").contains(&workspace.handshake().token));
 }
 
 #[test]
@@ -68,10 +81,10 @@ fn query_values_of_an_address_are_redacted() {
     let mut command = workspace.runner_command(&["--explain-config=json"]);
     command.env("HATCHET_CLIENT_TOKEN", token("engine:7070", ""));
     command.env("HATCHET_CLIENT_SERVER_URL", "http://rest:1/x?token=geheim");
-    let ended = Program::start(&mut command).wait().expect(2);
-    let url = setting(&ended, "HATCHET_CLIENT_SERVER_URL").0;
+    let output = Program::start(&mut command).wait().expect(2);
+    let url = setting(&output, "HATCHET_CLIENT_SERVER_URL").0;
     assert_eq!(url.as_deref(), Some("http://rest:1/x?token=[redacted]"));
-    assert!(!ended.stderr.concat().contains("geheim"), "{ended:?}");
+    assert!(!output.stderr.concat().contains("geheim"), "{output:?}");
 }
 
 #[test]
@@ -79,11 +92,11 @@ fn invalid_setting_is_shown_before_the_error() {
     let workspace = Workspace::new();
     let token = token("engine:7070", "");
     let mut command = workspace.worker_command(&["--explain-config=json", "--slots", "many"]);
-    let ended = Program::start(command.env("HATCHET_CLIENT_TOKEN", &token)).wait().expect(2);
-    assert_eq!(setting(&ended, "HATCHET_WORKER_SLOTS"), (Some("many".to_owned()), "--slots".to_owned()));
-    ended.expect_stderr("error: invalid HATCHET_WORKER_SLOTS \"many\"");
+    let output = Program::start(command.env("HATCHET_CLIENT_TOKEN", &token)).wait().expect(2);
+    assert_eq!(setting(&output, "HATCHET_WORKER_SLOTS"), (Some("many".to_owned()), "--slots".to_owned()));
+    output.expect_stderr("error: invalid HATCHET_WORKER_SLOTS \"many\"");
     let mut command = workspace.runner_command(&["--explain-config=json", "--host-port", "nowhere"]);
-    let ended = Program::start(command.env("HATCHET_CLIENT_TOKEN", &token)).wait().expect(2);
-    assert_eq!(setting(&ended, "HATCHET_CLIENT_HOST_PORT"), (Some("nowhere".to_owned()), "--host-port".to_owned()));
-    ended.expect_stderr("error: invalid HATCHET_CLIENT_HOST_PORT \"nowhere\"");
+    let output = Program::start(command.env("HATCHET_CLIENT_TOKEN", &token)).wait().expect(2);
+    assert_eq!(setting(&output, "HATCHET_CLIENT_HOST_PORT"), (Some("nowhere".to_owned()), "--host-port".to_owned()));
+    output.expect_stderr("error: invalid HATCHET_CLIENT_HOST_PORT \"nowhere\"");
 }

@@ -30,8 +30,8 @@ fn invalid_argument_is_reported() {
         ([&HELLO[..], &["--timeout", "soon"]].concat(), &["--timeout", "soon", "30s"]),
         (vec!["--run-id", "x"], &["--run-id", "x"]),
     ] {
-        let ended = workspace.runner(&args).expect_error(2, parts);
-        assert_eq!(ended.stderr.len(), 1, "{args:?}: {ended:?}");
+        let output = workspace.runner(&args).expect_error(2, parts);
+        assert_eq!(output.stderr.len(), 1, "{args:?}: {output:?}");
     }
 }
 
@@ -46,8 +46,8 @@ fn invalid_usage_is_exit_2() {
         &["--run-id", "y", "--input-json", "{}"],
         &["--task-name", "x", "--output", "xml"],
     ] {
-        let ended = Program::start(&mut workspace.runner_command(args)).wait().expect(2);
-        assert!(ended.stderr[0].starts_with("error: ") && ended.stdout.is_empty(), "{args:?}: {ended:?}");
+        let output = Program::start(&mut workspace.runner_command(args)).wait().expect(2);
+        assert!(output.stderr[0].starts_with("error: ") && output.stdout.is_empty(), "{args:?}: {output:?}");
     }
 }
 
@@ -62,6 +62,7 @@ fn invalid_setting_is_reported() {
         (&["--grace", "x"], "", "", &["HATCHET_WORKER_GRACE \"x\"", "--grace", "30s"]),
         (&["--wait-for-engine", "x"], "", "", &["HATCHET_WORKER_WAIT_FOR_ENGINE", "--wait-for-engine"]),
         (&["--tasks", "cpu-hevy-task"], "", "", &["did you mean `cpu-heavy-task`"]),
+        (&["--name", ""], "", "", &["invalid --name \"\""]),
         (&["--name", "a b"], "", "", &["\"a b\"", "letters"]),
         (&["--tasks", ","], "", "", &["task"]),
         (&["--namespace", "a b"], "", "", &["HATCHET_CLIENT_NAMESPACE", "\"a b\""]),
@@ -103,8 +104,8 @@ fn invalid_connection_setting_is_reported() {
     ] {
         let mut command = workspace.runner_command(&HELLO);
         command.env("HATCHET_CLIENT_TOKEN", token("127.0.0.1:9", "")).env(name, value);
-        let ended = Program::start(&mut command).wait().expect_error(2, parts);
-        assert!(!ended.stderr.concat().contains("geheim"), "{ended:?}");
+        let output = Program::start(&mut command).wait().expect_error(2, parts);
+        assert!(!output.stderr.concat().contains("geheim"), "{output:?}");
     }
 }
 

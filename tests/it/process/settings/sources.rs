@@ -31,24 +31,24 @@ fn token_in_an_env_file_is_used() {
     let token = workspace.handshake().token;
     workspace.write(".env", &format!("HATCHET_CLIENT_TOKEN={token}\nHATCHET_CLIENT_TLS_STRATEGY=none\n"));
     let mut command = workspace.runner_command(&[&HELLO[..], &["--no-wait"]].concat());
-    let ended = Program::start(&mut command).wait().expect(0);
-    ended.expect_stderr("uses the Hatchet engine by the token from .env at 127.0.0.1:");
+    let output = Program::start(&mut command).wait().expect(0);
+    output.expect_stderr("uses the Hatchet engine by the token from .env at 127.0.0.1:");
     worker.stop().expect(0);
 }
 
 #[test]
-fn log_format_defaults_to_text_in_the_runner_and_json_in_the_worker() {
+fn log_format_defaults_to_runner_text_and_worker_json() {
     let workspace = Workspace::new();
     workspace.write(".env", "X='unclosed\n");
     let runner = |args| Program::start(&mut workspace.runner_command(args)).wait().expect(0);
     let worker = Program::start(&mut workspace.worker_command(&["--embedded=never"])).wait().expect(2);
-    for (ended, is_json) in [
+    for (output, is_json) in [
         (runner(&["--list-tasks"][..]), false),
         (runner(&["--list-tasks", "--log-format", "json"][..]), true),
         (worker, true),
     ] {
-        let line = ended.stderr.iter().find(|line| line.contains("it is ignored")).expect("a warning about .env");
-        assert_eq!(line.starts_with('{'), is_json, "{ended:?}");
+        let line = output.stderr.iter().find(|line| line.contains("it is ignored")).expect("a warning about .env");
+        assert_eq!(line.starts_with('{'), is_json, "{output:?}");
     }
 }
 
@@ -64,9 +64,9 @@ fn unreadable_line_is_reported_but_not_printed() {
     for (text, number) in UNREADABLE {
         let workspace = Workspace::new();
         workspace.write(".env", text);
-        let ended = Program::start(&mut workspace.runner_command(&HELLO)).wait().expect(2);
-        assert!(!ended.stderr.join("\n").contains("secret"), "{ended:?}");
-        ended.expect_stderr(&format!(".env:{number} "));
+        let output = Program::start(&mut workspace.runner_command(&HELLO)).wait().expect(2);
+        assert!(!output.stderr.join("\n").contains("secret"), "{output:?}");
+        output.expect_stderr(&format!(".env:{number} "));
     }
 }
 
@@ -74,8 +74,8 @@ fn unreadable_line_is_reported_but_not_printed() {
 fn nul_byte_in_an_env_file_is_reported() {
     let workspace = Workspace::new();
     workspace.write(".env", "A=1\nB=\x002\n");
-    let ended = Program::start(&mut workspace.runner_command(&HELLO)).wait().expect(2);
-    ended.expect_stderr(".env contains a NUL byte in line 2");
+    let output = Program::start(&mut workspace.runner_command(&HELLO)).wait().expect(2);
+    output.expect_stderr(".env contains a NUL byte in line 2");
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn auto_mode_fails_after_an_unreadable_line() {
         assert!(!workspace.path(".hatchet").exists());
         // With a token from the environment, the choice is certain.
         let mut command = workspace.runner_command(&["--embedded=auto", "--explain-config=json"]);
-        let ended = Program::start(command.env("HATCHET_CLIENT_TOKEN", token("engine:7070", ""))).wait().expect(0);
-        assert!(ended.stdout.iter().any(|line| line.contains(&format!(".env:{number} "))), "{ended:#?}");
+        let output = Program::start(command.env("HATCHET_CLIENT_TOKEN", token("engine:7070", ""))).wait().expect(0);
+        assert!(output.stdout.iter().any(|line| line.contains(&format!(".env:{number} "))), "{output:#?}");
     }
 }
 
@@ -104,14 +104,14 @@ fn lines_after_an_unusual_line_are_read() {
         let workspace = Workspace::new();
         workspace.write(".env", &format!("{line}\nHATCHET_CLIENT_TOKEN={}\n", token("engine:7070", "")));
         let mut command = workspace.runner_command(&["--embedded=auto", "--explain-config=json"]);
-        let ended = Program::start(&mut command).wait().expect(0);
-        assert!(ended.stdout[0].contains("the token from .env"), "{line}: {ended:#?}");
+        let output = Program::start(&mut command).wait().expect(0);
+        assert!(output.stdout[0].contains("the token from .env"), "{line}: {output:#?}");
     }
     let workspace = Workspace::new();
     workspace.write(".env", &format!("\u{feff}HATCHET_CLIENT_TOKEN={}\r\n", token("engine:7070", "")));
-    let ended =
+    let output =
         Program::start(&mut workspace.runner_command(&["--embedded=auto", "--explain-config=json"])).wait().expect(0);
-    assert!(ended.stdout[0].contains("the token from .env"), "{ended:#?}");
+    assert!(output.stdout[0].contains("the token from .env"), "{output:#?}");
 }
 
 #[cfg(unix)]

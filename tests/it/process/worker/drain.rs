@@ -25,8 +25,8 @@ fn signal_lets_running_tasks_finish() {
         let stopped = worker.wait().expect(0).expect_stderr("no more work is accepted").expect_stderr("stopped");
         assert!(!stopped.stderr.iter().any(|line| line.contains("cancelled after")), "{stopped:?}");
         // The worker's own engine has reported the outcome before it stopped.
-        let ended = runner.wait().expect(0);
-        assert!(ended.json()["slept_seconds"].as_f64().unwrap() >= 1.0, "{ended:?}");
+        let output = runner.wait().expect(0);
+        assert!(output.json()["slept_seconds"].as_f64().unwrap() >= 1.0, "{output:?}");
     };
     std::thread::scope(|scope| {
         scope.spawn(|| check("TERM"));
@@ -127,17 +127,17 @@ fn hangup_is_ignored_under_nohup() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unacknowledged_outcome_is_logged() {
     let (workspace, fake) = (Workspace::new(), Fake::start().await);
-    fake.script(|script| script.end_failures.extend(vec![Status::unavailable("unavailable"); 10_000]));
+    fake.script(|script| script.outcome_failures.extend(vec![Status::unavailable("unavailable"); 10_000]));
     let mut command = workspace.worker_command(&["--grace", "0s", "--tasks", "externally-triggered-task"]);
     command.env("HATCHET_CLIENT_TOKEN", fake.token()).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
     let worker = Program::start(&mut command);
     fake.until_listening().await;
     let run = fake.assign("externally-triggered-task", "{}").await;
-    fake.until("the report is refused", |script| (script.refused_ends > 0).then_some(())).await;
+    fake.until("the report is refused", |script| (script.refused_outcomes > 0).then_some(())).await;
     let stopped = tokio::task::spawn_blocking(move || worker.stop()).await.unwrap().expect(0);
     let lines: Vec<&String> = stopped.stderr.iter().filter(|line| line.contains(&run.to_string())).collect();
     assert!(
-        lines.iter().any(|line| line.contains("ended, but the engine did not acknowledge the outcome")),
+        lines.iter().any(|line| line.contains("finished, but the engine did not acknowledge the outcome")),
         "{lines:?}"
     );
     for part in ["cancelling", "cancelled after the grace", "still running"] {

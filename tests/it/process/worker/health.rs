@@ -16,22 +16,22 @@ fn health_address(worker: &Program) -> SocketAddr {
 fn health_port_flag_enables_the_server() {
     let workspace = Workspace::new();
     let worker = workspace.worker(&["--embedded", "--health-port", "0"]);
-    let at = health_address(&worker);
-    assert!(at.ip().is_loopback() && at.port() != 0, "{at}");
-    worker.err.wait_for(&format!("  health    http://{at}/livez, /readyz, /health, /metrics"));
-    assert_eq!(page(at, "/readyz").0, 200);
+    let address = health_address(&worker);
+    assert!(address.ip().is_loopback() && address.port() != 0, "{address}");
+    worker.err.wait_for(&format!("  health    http://{address}/livez, /readyz, /health, /metrics"));
+    assert_eq!(page(address, "/readyz").0, 200);
     workspace.runner(&["--task-name", "externally-triggered-task"]).expect(0);
     let line = "hatchet_worker_attempts_total{task=\"externally-triggered-task\",outcome=\"completed\"} 1\n";
-    assert!(page(at, "/metrics").1.contains(line));
-    assert_eq!(page(at, "/elsewhere").0, 404);
+    assert!(page(address, "/metrics").1.contains(line));
+    assert_eq!(page(address, "/elsewhere").0, 404);
     worker.stop().expect(0);
 }
 
 #[test]
 fn health_server_is_off_by_default() {
     let workspace = Workspace::new();
-    let ended = workspace.worker(&["--embedded"]).stop().expect(0);
-    assert!(!ended.stderr.iter().any(|line| line.contains("health")), "{ended:#?}");
+    let output = workspace.worker(&["--embedded"]).stop().expect(0);
+    assert!(!output.stderr.iter().any(|line| line.contains("health")), "{output:#?}");
 }
 
 #[test]
@@ -66,9 +66,9 @@ fn bind_address_none_binds_all_addresses() {
         ]);
         let worker = Program::start(&mut command);
         worker.err.until("the banner", |line| line.starts_with("  tasks "));
-        let at = health_address(&worker);
-        assert!(at.ip().is_unspecified(), "{at}");
-        assert_eq!(page(SocketAddr::from(([127, 0, 0, 1], at.port())), "/readyz").0, 200);
+        let address = health_address(&worker);
+        assert!(address.ip().is_unspecified(), "{address}");
+        assert_eq!(page(SocketAddr::from(([127, 0, 0, 1], address.port())), "/readyz").0, 200);
         worker.stop().expect(0);
     }
 }

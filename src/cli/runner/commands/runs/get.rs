@@ -26,7 +26,11 @@ pub(super) async fn get(context: &Context<'_>, run: RunId) -> Result<(), Exit> {
     let shown = Shown { run, details: &details, stored: &stored };
     match context.format {
         OutputFormat::Json => print_line(shown.json()),
-        OutputFormat::Human => shown.print(),
+        OutputFormat::Human => {
+            shown.print()?;
+            context.show_address(run);
+            Ok(())
+        }
     }
 }
 

@@ -8,8 +8,16 @@ use tokio::time::{Instant, sleep};
 use crate::{
     cli::{
         Exit,
-        output::{Cell, OutputFormat, Style, Table, color_enabled, paint, print_event, print_line, printable},
-        runner::{command_args::Logs, context::Context, stream},
+        output::{
+            Cell, OutputFormat, Style, Table, color_enabled, paint, parse_rfc3339, print_event, print_line, printable,
+        },
+        runner::{
+            attach,
+            command_args::Logs,
+            context::Context,
+            display::RunDisplay,
+            stream::{self, LogReader, RunLogLine},
+        },
     },
     hatchet::{
         client::{ClientError, ErrorKind, RestClient, StoredLogLine, TaskEvent},
@@ -23,32 +31,42 @@ const NEW_TASK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Delay between these requests: 250 ms.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Shows the log lines of a run, oldest first.
+/// Shows the log lines of a run, oldest first. With `--follow` also those to come, until the run has finished; the exit
+/// code is then that of the run.
 pub(super) async fn logs(context: &Context<'_>, args: &Logs) -> Result<(), Exit> {
     let rest = context.rest("reading log lines")?;
-    let tasks = tasks_of(context, args.run).await?;
-    let mut lines: Vec<(&str, StoredLogLine)> = Vec::new();
-    for (name, task) in &tasks {
-        let read = stream::read_log_lines(rest.clone(), *task);
-        let of_task = context.require("and the log lines were not read", read).await?;
-        lines.extend(of_task.into_iter().map(|line| (name.as_str(), line)));
+    let run = context.client.run_ref(args.run);
+    let details = context.require("and the run was not read", run.details()).await?;
+    let mut logs = LogReader::with_details(rest.clone(), run.clone(), &details);
+    let lines = context.require("and the log lines were not read", logs.read_new()).await?;
+    let has_names = logs.has_several_tasks();
+    let print =
+        |lines: &[RunLogLine]| lines.iter().try_for_each(|line| print_log_line(context.format, has_names, line));
+    print(&lines[args.tail.map_or(0, |tail| lines.len().saturating_sub(tail))..])?;
+    if args.follow {
+        // The lines are the only data on stdout, so status and errors are messages in both formats.
+        let messages = Context { format: OutputFormat::Human, ..*context };
+        let mut display = RunDisplay::new(&messages, attach::task_of(&details, context.tasks), args.run);
+        return stream::follow_logs(&run, logs, &mut display, context.deadline, print).await;
     }
-    lines.sort_by_key(|(_, line)| line.time());
-    let skipped = args.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
     if lines.is_empty() && context.format == OutputFormat::Human {
         context.message("the run has no log lines");
     }
-    let names = tasks.len() > 1;
-    lines[skipped..].iter().try_for_each(|(name, line)| match context.format {
+    Ok(())
+}
+
+fn print_log_line(format: OutputFormat, has_name: bool, line: &RunLogLine) -> Result<(), Exit> {
+    let RunLogLine { task, line } = line;
+    match format {
         OutputFormat::Json => print_event(
             "log",
             json!({
-                "task": name, "level": line.level, "attempt": line.attempt, "created_at": line.created_at,
+                "task": task, "level": line.level, "attempt": line.attempt, "created_at": line.created_at,
                 "text": line.message, "fields": line.fields,
             }),
         ),
-        OutputFormat::Human => print_line(log_line(names.then_some(*name), line)),
-    })
+        OutputFormat::Human => print_line(log_line(has_name.then_some(task.as_str()), line)),
+    }
 }
 
 fn log_line(task: Option<&str>, line: &StoredLogLine) -> String {
@@ -71,8 +89,7 @@ pub(super) async fn events(context: &Context<'_>, run: RunId) -> Result<(), Exit
         let of_task = context.require("and the history was not read", read_events(rest, *task)).await?;
         events.extend(of_task.into_iter().rev().map(|event| (name.as_str(), event)));
     }
-    // The sort is stable, so events of the same time stay in the engine's order.
-    events.sort_by(|(_, a), (_, b)| a.timestamp.cmp(&b.timestamp));
+    in_order(&mut events);
     let attempt = |event: &TaskEvent| event.retry_count + 1;
     if context.format == OutputFormat::Json {
         return events.iter().try_for_each(|(name, event)| {
@@ -106,6 +123,12 @@ pub(super) async fn events(context: &Context<'_>, run: RunId) -> Result<(), Exit
     table.print()
 }
 
+/// Sorts events by time. The sort is stable, so events of the same time stay in the engine's order. The texts do not
+/// sort like the times: an engine omits zeros at the end of a fraction.
+fn in_order(events: &mut [(&str, TaskEvent)]) {
+    events.sort_by_key(|(_, event)| parse_rfc3339(&event.timestamp));
+}
+
 /// The tasks of a run that exist so far, with their names.
 async fn tasks_of(context: &Context<'_>, run: RunId) -> Result<Vec<(String, RunId)>, Exit> {
     let reference = context.client.run_ref::<()>(run);
@@ -136,6 +159,18 @@ fn clock(time: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_sorted_by_time() {
+        let event = |time: &str| {
+            let event = json!({ "eventType": "QUEUED", "timestamp": time });
+            ("task", serde_json::from_value(event).unwrap())
+        };
+        let times = ["2026-11-30T15:36:44Z", "2026-11-30T15:36:44.6Z", "2026-11-30T15:36:44.61Z"];
+        let mut events = [event(times[2]), event(times[1]), event(times[0])];
+        in_order(&mut events);
+        assert_eq!(events.map(|(_, event)| event.timestamp), times);
+    }
 
     #[test]
     fn clock_has_milliseconds() {

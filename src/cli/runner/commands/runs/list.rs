@@ -32,7 +32,8 @@ pub(super) async fn list(
     if let Some(event) = event {
         filter = filter.event(event);
     }
-    let mut pages = context.rest("listing runs")?.runs(&filter);
+    // One more row shows whether there are more runs.
+    let mut pages = context.rest("listing runs")?.runs(&filter).page_size(limit.saturating_add(1));
     let mut runs = Vec::new();
     while runs.len() <= limit
         && let Some(page) = context.require("and the runs were not listed", pages.next()).await?

@@ -10,7 +10,8 @@ use crate::{
     hatchet::client::RunFilter,
 };
 
-/// Converts the flags. Looks the workflows up by their names.
+/// Converts the flags. Looks the workflows up by their names. With a namespace and without names, selects the runs of
+/// all workflows of the namespace: a command must not cancel or replay the runs of others that share the tenant.
 pub(super) async fn filter(context: &Context<'_>, args: &RunFilterArgs) -> Result<RunFilter, Exit> {
     let since = SystemTime::now().checked_sub(args.since).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut filter = RunFilter::since(since.max(SystemTime::UNIX_EPOCH));
@@ -18,7 +19,10 @@ pub(super) async fn filter(context: &Context<'_>, args: &RunFilterArgs) -> Resul
         filter = filter.status(*status);
     }
     for name in &args.workflow {
-        if let Some(id) = registered::find(context, name).await?.id() {
+        filter = filter.workflow(registered::find_id(context, name).await?);
+    }
+    if args.workflow.is_empty() {
+        for id in registered::ids_in_namespace(context).await? {
             filter = filter.workflow(id);
         }
     }

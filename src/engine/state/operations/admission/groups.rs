@@ -1,8 +1,8 @@
 //! Admission to concurrency groups.
 //!
-//! A task enters the groups of its rules one after the other, and is queued once it has been admitted to all of them. The
-//! rules of a workflow of several tasks come before those of its tasks, and the run enters them as a whole: with its first
-//! task, until all tasks but the on-failure task have finished.
+//! A task enters the groups of its rules one after the other, and is queued once it has been admitted to all of them.
+//! The rules of a workflow of several tasks come before those of its tasks, and the run enters them as a whole: with
+//! its first task, until all tasks but the on-failure task have finished.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     hatchet::wire::RunId,
 };
 
-/// Whose rules apply.
+/// The owner of the rules: the run's workflow, or the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Run,
@@ -63,15 +63,15 @@ impl State {
         self.enter(Level::Run, id, 0);
     }
 
-    /// Enters a group. [`decide_group`](Self::decide_group) decides about the admission.
-    fn enter(&mut self, level: Level, id: RunId, at: usize) {
-        let Some((key, strategy, member)) = self.membership(level, id, at) else { return };
+    /// Enters the group of the rule with this index. [`decide_group`](Self::decide_group) decides about the admission.
+    fn enter(&mut self, level: Level, id: RunId, index: usize) {
+        let Some((key, strategy, member)) = self.membership(level, id, index) else { return };
         self.concurrency.enter(&key, strategy, member);
         self.pending.changed_groups.push_back(key);
     }
 
-    /// The group of a rule for a task or run, and its membership in the group.
-    fn membership(&self, level: Level, id: RunId, at: usize) -> Option<(GroupKey, LimitStrategy, Member)> {
+    /// The group of the rule with this index for a task or run, and its membership in the group.
+    fn membership(&self, level: Level, id: RunId, index: usize) -> Option<(GroupKey, LimitStrategy, Member)> {
         let (run, task) = match level {
             Level::Run => {
                 let run = self.runs.get(id)?;
@@ -84,10 +84,18 @@ impl State {
         };
         let (limits, definition, version) = (run.limits.as_ref()?, &run.version.definition, run.version.order);
         let (rule, demand, scope) = match level {
-            Level::Run => (definition.concurrency.get(at)?, limits.workflow.get(at)?, Scope::Workflow { version, at }),
+            Level::Run => (
+                definition.concurrency.get(index)?,
+                limits.workflow.get(index)?,
+                Scope::Workflow { version, rule: index },
+            ),
             Level::Task => {
-                let rule = definition.tasks.get(task.spec)?.concurrency.get(at)?;
-                (rule, limits.tasks.get(task.spec)?.groups.get(at)?, Scope::Task { version, task: task.spec, at })
+                let rule = definition.tasks.get(task.spec)?.concurrency.get(index)?;
+                (
+                    rule,
+                    limits.tasks.get(task.spec)?.groups.get(index)?,
+                    Scope::Task { version, task: task.spec, rule: index },
+                )
             }
         };
         let scope = rule.tenant_name.clone().map_or(scope, Scope::Tenant);
@@ -132,14 +140,14 @@ impl State {
             return self.enter(Level::Run, id, admitted);
         }
         for task in run.tasks.clone() {
-            if self.runs.task(task).is_some_and(|task| matches!(task.phase, Phase::Held)) {
+            if self.runs.task(task).is_some_and(|task| matches!(task.phase, Phase::Unadmitted)) {
                 self.resume(task, now);
             }
         }
     }
 
-    /// Cancels all tasks of a run but the on-failure task, which is skipped. Tasks that have not been created yet end as
-    /// after the loss of a parent.
+    /// Cancels all tasks of a run but the on-failure task, which is skipped. Tasks that have not been created yet end
+    /// as after the loss of a parent.
     fn displace_run(&mut self, id: RunId, now: ClockReading) {
         let Some(run) = self.runs.get(id) else { return };
         let on_failure = run.version.definition.on_failure();
@@ -162,7 +170,7 @@ impl State {
     /// Takes a run out of its groups once all of its tasks but the on-failure task have finished.
     pub(in crate::engine::state::operations) fn leave_run_groups(&mut self, id: RunId) {
         let Some(run) = self.runs.get(id).filter(|run| run.is_in_groups) else { return };
-        let on_failure = run.version.definition.on_failure().and_then(|at| run.tasks.get(at));
+        let on_failure = run.version.definition.on_failure().and_then(|index| run.tasks.get(index));
         let is_open = |id: &RunId| self.runs.task(*id).is_some_and(|task| !task.phase.stage().is_final());
         if run.open > usize::from(on_failure.is_some_and(is_open)) {
             return;
@@ -175,8 +183,8 @@ impl State {
     }
 
     fn leave(&mut self, level: Level, id: RunId, count: usize) {
-        for at in 0..count {
-            let Some((key, _, member)) = self.membership(level, id, at) else { return };
+        for index in 0..count {
+            let Some((key, _, member)) = self.membership(level, id, index) else { return };
             if self.concurrency.leave(&key, member.rank) {
                 self.pending.changed_groups.push_back(key);
             }
@@ -186,8 +194,8 @@ impl State {
     /// Moves a task to the front of its groups before its next attempt, which stays a member.
     pub(in crate::engine::state::operations) fn keep_groups(&mut self, id: RunId) {
         let admitted = self.runs.task(id).map_or(0, |task| task.admitted_groups);
-        for at in 0..admitted {
-            let Some((key, _, member)) = self.membership(Level::Task, id, at) else { return };
+        for index in 0..admitted {
+            let Some((key, _, member)) = self.membership(Level::Task, id, index) else { return };
             let Some((task, (_, run))) = self.runs.task(id).zip(self.runs.containing(id)) else { return };
             self.concurrency.change_rank(&key, member.rank, Rank::new(run.priority, task.attempt + 1, task.seq));
         }
@@ -199,7 +207,7 @@ impl State {
         // An on-failure task waits only for groups of its own.
         let is_on_failure = run.version.definition.on_failure() == Some(task.spec);
         let is_run_admitted = run.limits.as_ref().is_none_or(|limits| run.admitted_groups >= limits.workflow.len());
-        let is_waiting = matches!(task.phase, Phase::Held) && (is_run_admitted || is_on_failure);
+        let is_waiting = matches!(task.phase, Phase::Unadmitted) && (is_run_admitted || is_on_failure);
         let admitted = task.admitted_groups;
         self.restore_groups(Level::Task, id, admitted, is_waiting);
     }
@@ -212,9 +220,9 @@ impl State {
     }
 
     fn restore_groups(&mut self, level: Level, id: RunId, admitted: usize, is_waiting: bool) {
-        for at in 0..admitted + usize::from(is_waiting) {
-            if let Some((key, strategy, member)) = self.membership(level, id, at) {
-                self.concurrency.restore(&key, strategy, member, at < admitted);
+        for index in 0..admitted + usize::from(is_waiting) {
+            if let Some((key, strategy, member)) = self.membership(level, id, index) {
+                self.concurrency.restore(&key, strategy, member, index < admitted);
             }
         }
     }

@@ -21,7 +21,7 @@ impl State {
         Some((definition.conditions.clone()?, definition.parents.clone()))
     }
 
-    /// Checks the conditions of a waiting task after one of its parents has ended, or after its creation.
+    /// Checks the conditions of a waiting task after one of its parents has finished, or after its creation.
     pub(in crate::engine::state) fn check_conditions(&mut self, id: RunId, now: ClockReading) {
         let Some((conditions, parents)) = self.conditions_of(id) else { return };
         let Some(stage) = self.conditions.get(id).map(|state| state.stage) else { return };
@@ -55,7 +55,7 @@ impl State {
         conditions.decide_by_waits(&met, met_parents)
     }
 
-    /// The ends of a task's parents.
+    /// Returns the end of each parent of a task: skipped, completed, or still open.
     fn parent_ends(&self, id: RunId, parents: &[usize]) -> Vec<ParentEnd> {
         let Some((_, run)) = self.runs.containing(id) else { return Vec::new() };
         let end = |parent: &usize| match run.tasks.get(*parent).and_then(|task| self.runs.task(*task)?.phase.output()) {
@@ -66,7 +66,7 @@ impl State {
         parents.iter().map(end).collect()
     }
 
-    /// The results of a task's parent conditions. A condition is evaluated once, when its parent has completed. An
+    /// Evaluates a task's parent conditions. A condition is evaluated once, when its parent has completed. An
     /// expression with an error is not met.
     fn parent_results(&mut self, id: RunId, conditions: &Conditions) -> Vec<bool> {
         let mut outputs = HashMap::new();
@@ -144,8 +144,8 @@ fn logged(result: Result<bool, String>, predicate: &Predicate, what: &str) -> bo
 }
 
 impl State {
-    /// The data of the met sleeps and events of a task by their keys, for its payload. As in a real engine, a task
-    /// without parents has none. Of several conditions with one key, the first has data.
+    /// Returns the data of a task's met sleeps and events, by their keys, for its payload. As in a real engine, a task
+    /// without parents has no such data. Of several conditions with one key, only the first has data.
     pub(crate) fn condition_data(&self, id: RunId) -> Vec<(Arc<str>, Arc<str>)> {
         let Some((conditions, parents)) = self.conditions_of(id) else { return Vec::new() };
         let Some(state) = self.conditions.get(id).filter(|_| !parents.is_empty()) else { return Vec::new() };

@@ -1,6 +1,9 @@
-//! Event filters.
+//! Adds, changes and evaluates event filters.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -19,7 +22,7 @@ use crate::engine::state::{
 pub(crate) enum FilterError {
     UnknownWorkflow,
     UnknownFilter,
-    /// The workflow has a filter with this scope and expression.
+    /// The workflow has a filter with this scope, expression and payload.
     Duplicate,
 }
 
@@ -68,7 +71,7 @@ impl State {
     }
 
     /// Replaces the declared filters of a workflow. As in a real engine, a definition without filters leaves them. A
-    /// declared filter replaces one with the same scope and expression.
+    /// declared filter replaces one with the same rule.
     pub(in crate::engine::state) fn replace_declared_filters(
         &mut self,
         workflow: Uuid,
@@ -78,12 +81,9 @@ impl State {
         if definition.filters.is_empty() {
             return;
         }
-        self.filters.remove_of(workflow, |filter| {
-            let is_equal = |rule: &FilterRule| {
-                rule.scope == filter.rule.scope && rule.predicate.text() == filter.rule.predicate.text()
-            };
-            filter.declared || definition.filters.iter().any(is_equal)
-        });
+        let declared: HashSet<_> = definition.filters.iter().map(FilterRule::unique_key).collect();
+        self.filters
+            .remove_from_workflow(workflow, |filter| filter.declared || declared.contains(&filter.rule.unique_key()));
         for rule in &definition.filters {
             let id = self.new_id();
             let (created, updated) = (now.display, now.display);
@@ -121,8 +121,8 @@ impl FilterResults {
         }
     }
 
-    /// The runs that an event triggers in a workflow: one without a filter, or one for each filter that matches. Filters
-    /// that were changed since [`evaluate`](Self::evaluate) are evaluated here.
+    /// Returns the runs that an event triggers in a workflow: one run if the workflow has no filters, else one for each
+    /// filter that matches. Filters that were changed since [`evaluate`](Self::evaluate) are evaluated here.
     pub(super) fn runs(
         &mut self,
         filters: Option<Vec<(Uuid, Arc<EventFilter>)>>,

@@ -1,12 +1,12 @@
 //! Pushed events, with the filters and the conditions of tasks that they meet.
 //!
-//! A push has three steps, as the idempotency expressions of the triggered workflows and the predicates of waiting tasks
-//! may take milliseconds:
+//! A push has three steps, as the idempotency expressions of the triggered workflows and the predicates of waiting
+//! tasks may take milliseconds:
 //!
 //! 1. [`State::begin_event`] finds the expressions.
 //! 2. [`EventPush::evaluate`] evaluates them without access to the state, so that other calls can proceed.
-//! 3. [`State::finish_event`] creates all runs. The caller can finish several events in one step of the state machine, so
-//!    that either all or none of them are accepted.
+//! 3. [`State::finish_event`] creates all runs. The caller can finish several events in one step of the state machine,
+//!    so that either all or none of them are accepted.
 
 mod conditions;
 mod filters;
@@ -54,8 +54,11 @@ pub(crate) struct EventPush {
 }
 
 impl EventPush {
-    /// Evaluates the expressions for the event. Each takes at most a few milliseconds.
-    pub(crate) fn evaluate(&mut self) {
+    /// Evaluates the expressions for the event. Each takes at most a few milliseconds. Returns whether there were any.
+    pub(crate) fn evaluate(&mut self) -> bool {
+        if self.versions.is_empty() && self.filters.is_empty() && self.predicates.is_empty() {
+            return false;
+        }
         for version in std::mem::take(&mut self.versions) {
             let claim = claim_for(&version, &self.event.input, &self.run_metadata);
             self.claims.insert(version.id, claim);
@@ -68,17 +71,11 @@ impl EventPush {
         for predicate in predicates {
             self.results.insert(predicate.text().clone(), event_predicate_holds(&predicate, &input));
         }
+        true
     }
 }
 
 impl State {
-    /// Pushes an event: each workflow that its key triggers gets a run, or one for each matching filter. Returns the event's id.
-    pub(crate) fn push_event(&mut self, event: PushedEvent, now: ClockReading) -> Uuid {
-        let mut push = self.begin_event(event);
-        push.evaluate();
-        self.finish_event(push, now)
-    }
-
     /// Finds the workflows of the event with an idempotency expression. Does not change the state.
     pub(crate) fn begin_event(&mut self, event: PushedEvent) -> EventPush {
         let id = self.new_id();
@@ -103,7 +100,8 @@ impl State {
         }
     }
 
-    /// Creates the event and its runs. A workflow that was declared again since [`begin_event`](Self::begin_event) has
+    /// Creates the event and its runs: each workflow that its key triggers gets a run, or one for each matching filter. A
+    /// workflow that was declared again since [`begin_event`](Self::begin_event) has
     /// its expression evaluated here.
     pub(crate) fn finish_event(&mut self, push: EventPush, now: ClockReading) -> Uuid {
         let EventPush { id, event, run_metadata, mut claims, mut limits, mut filter_results, results, .. } = push;

@@ -1,4 +1,4 @@
-//! Declaration of workflows.
+//! Declares workflows: creates versions, and replaces declared crons and filters.
 
 use uuid::Uuid;
 
@@ -12,7 +12,8 @@ use crate::engine::state::{
 
 impl State {
     /// Declares a workflow and returns the ids of its version and of the workflow. An equal declaration keeps the
-    /// existing version; another one creates a new version, which later runs use, and replaces the declared crons.
+    /// existing version. A changed declaration creates a new version, which later runs use, and replaces the declared
+    /// crons.
     pub(crate) fn put_workflow(&mut self, definition: Definition, now: ClockReading) -> (Uuid, Uuid) {
         let known = self.workflows.get(&definition.name);
         if let Some(same) = known.filter(|known| known.definition.content == definition.content) {
@@ -21,6 +22,7 @@ impl State {
         let known = known.map(|known| (known.workflow_id, known.workflow_created));
         let (workflow_id, workflow_created) = known.unwrap_or_else(|| (self.new_id(), now.display));
         self.replace_declared_crons(&definition, now);
+        self.retain_required_limits(&definition);
         let (id, order) = (self.new_id(), self.workflows.next_order());
         let tasks = version_tasks(&definition, std::iter::repeat_with(&mut self.ids), &mut self.scheduler);
         let created = now.display;

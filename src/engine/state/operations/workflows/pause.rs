@@ -1,4 +1,4 @@
-//! Pause and deletion of workflows.
+//! Pauses, resumes and deletes workflows.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl State {
         true
     }
 
-    /// The pause of a workflow.
+    /// Returns the pause of a workflow; `None` if it is not paused.
     pub(crate) fn pause_of(&self, workflow: Uuid) -> Option<Pause> {
         self.workflows.pause_of(workflow)
     }
@@ -45,8 +45,8 @@ impl State {
             self.pending.filled_queues.extend(queues);
             self.calendar.resume_schedules(&name);
         }
-        let of_workflow = |run: &Run| run.finished.is_none() && run.version.workflow_id == id;
-        let runs = self.runs.by_age().filter(|(_, run)| of_workflow(run));
+        let is_affected = |run: &Run| run.finished.is_none() && run.version.workflow_id == id;
+        let runs = self.runs.by_age().filter(|(_, run)| is_affected(run));
         let tasks = runs.flat_map(|(_, run)| run.tasks.iter().copied());
         let queued: Vec<RunId> = tasks.filter(|task| self.is_queued(*task)).collect();
         for task in queued {
@@ -60,7 +60,7 @@ impl State {
     }
 
     fn is_queued(&self, id: RunId) -> bool {
-        self.runs.task(id).is_some_and(|task| matches!(task.phase, Phase::Queued(_) | Phase::Held))
+        self.runs.task(id).is_some_and(|task| matches!(task.phase, Phase::Queued(_) | Phase::Unadmitted))
     }
 
     /// The time until which a task that is queued now may stay queued: its schedule timeout, or the time to live of a
@@ -93,7 +93,7 @@ impl State {
         self.pause_workflow(id, None, now);
         self.workflows.delete(id);
         self.calendar.remove_workflow(&name);
-        self.filters.remove_of(id, |_| true);
+        self.filters.remove_from_workflow(id, |_| true);
         true
     }
 }

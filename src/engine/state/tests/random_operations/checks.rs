@@ -7,12 +7,12 @@ impl Random {
     fn check_dependencies(&self, run: RunId) {
         let state = &self.world.state;
         let (_, run) = state.run(run).unwrap();
-        let stage = |at: usize| state.task(run.tasks[at]).unwrap().phase.stage();
-        let open = (0..run.tasks.len()).filter(|at| !stage(*at).is_final()).count();
+        let stage = |index: usize| state.task(run.tasks[index]).unwrap().phase.stage();
+        let open = (0..run.tasks.len()).filter(|index| !stage(*index).is_final()).count();
         assert_eq!((run.open, run.finished.is_some()), (open, open == 0));
-        for (at, spec) in run.version.definition.tasks.iter().enumerate() {
-            let others_finished = (0..at).all(|other| stage(other).is_final());
-            let failed = (0..at).any(|other| stage(other) == Stage::Failed);
+        for (index, spec) in run.version.definition.tasks.iter().enumerate() {
+            let others_finished = (0..index).all(|other| stage(other).is_final());
+            let failed = (0..index).any(|other| stage(other) == Stage::Failed);
             let completed = spec.parents.iter().all(|parent| stage(*parent) == Stage::Completed);
             let lost =
                 spec.parents.iter().any(|parent| stage(*parent).is_final() && stage(*parent) != Stage::Completed);
@@ -26,10 +26,10 @@ impl Random {
                         None => ParentEnd::Open,
                     })
                     .collect();
-                self.check_conditions(run.tasks[at], &spec.parents, conditions, &ends, lost);
+                self.check_conditions(run.tasks[index], &spec.parents, conditions, &ends, lost);
                 continue;
             }
-            match stage(at) {
+            match stage(index) {
                 Stage::Waiting if spec.on_failure => assert!(!others_finished, "waits without a blocker"),
                 Stage::Waiting => assert!(!completed && !lost, "waits without a blocker"),
                 Stage::Queued | Stage::BackOff | Stage::Running if spec.on_failure => {
@@ -60,7 +60,9 @@ impl Random {
         let met: Vec<bool> = conditions
             .parents
             .iter()
-            .map(|of| parents.iter().zip(ends).any(|(at, end)| *at == of.parent && *end != ParentEnd::Open))
+            .map(|condition| {
+                parents.iter().zip(ends).any(|(index, end)| *index == condition.parent && *end != ParentEnd::Open)
+            })
             .collect();
         let by_parents = conditions.decide_by_parents(parents, ends, &met);
         if !is_waiting {
@@ -77,15 +79,16 @@ impl Random {
         };
         assert_eq!(by_parents, expected);
         if progress.stage == ConditionStage::OnWaits {
-            let waits: Vec<bool> = (0..conditions.waits.len()).map(|at| progress.met.contains_key(&at)).collect();
+            let waits: Vec<bool> = (0..conditions.waits.len()).map(|index| progress.met.contains_key(&index)).collect();
             assert_eq!(conditions.decide_by_waits(&waits, &met), Decision::Undecided);
-            for (at, wait) in conditions.waits.iter().enumerate() {
+            for (index, wait) in conditions.waits.iter().enumerate() {
                 let is_sleep = matches!(wait.kind, WaitKind::Sleep { .. });
-                assert_eq!(progress.sleeps.contains_key(&at), is_sleep && !waits[at], "open sleeps are timed");
+                assert_eq!(progress.sleeps.contains_key(&index), is_sleep && !waits[index], "open sleeps are timed");
             }
         }
     }
 
+    /// Checks all invariants after an operation. `before` has the tasks that were queued before it.
     pub(super) fn check(&mut self, op: &Op, before: &BTreeMap<RunId, QueuedTask>) {
         #[cfg(feature = "cel")]
         group_model::check(&self.world.state);
@@ -110,10 +113,16 @@ impl Random {
             "one timer for each open task, gap, sleeping task, worker and rate limit with waiting tasks"
         );
         let suspended = state.scheduler.suspended();
-        assert_eq!(state.rate_limits.waiting().1, suspended, "a lane waits at a key exactly while it is suspended");
+        assert_eq!(state.rate_limits.waiting().1, suspended, "a queue waits for a key exactly while it is suspended");
         let is_due = state.next_deadline().wait(now).is_some_and(|wait| wait.is_zero());
         assert!(!is_due || !time_passed, "no due timer is left");
+        self.check_workers(&queued);
+        self.check_effects(time_passed);
+    }
 
+    /// Checks the slots in use of each worker, and that no task waits for slots that are free.
+    fn check_workers(&self, queued: &BTreeMap<RunId, QueuedTask>) {
+        let (state, now) = (&self.world.state, self.world.now);
         for (id, worker) in state.workers() {
             let mut used: BTreeMap<&str, i64> = BTreeMap::new();
             for task in worker.running.values() {
@@ -149,7 +158,12 @@ impl Random {
             state.workers().map(|(_, w)| w.running.len()).sum::<usize>(),
             "each task runs on one worker"
         );
+    }
 
+    /// Checks the effects of the operation: each attempt is sent once, to a worker that may get it, and each finished
+    /// run is announced once, with its final status.
+    fn check_effects(&mut self, time_passed: bool) {
+        let (state, now) = (&self.world.state, self.world.now);
         let mut seen = BTreeSet::new();
         for effect in &self.world.effects {
             match effect {
@@ -166,7 +180,7 @@ impl Random {
                 Effect::NotifyFinished { run, status } => {
                     let statuses = self.statuses(*run);
                     assert_eq!(statuses.0, *status);
-                    assert!(self.ends.insert(*run, statuses).is_none(), "{run} ended twice");
+                    assert!(self.ends.insert(*run, statuses).is_none(), "{run} finished twice");
                 }
                 Effect::StopAttempt { .. } | Effect::NotifyTask { .. } => {}
             }
@@ -174,8 +188,8 @@ impl Random {
         for (run, end) in &self.ends {
             assert_eq!(self.statuses(*run), *end, "a finished run changed");
         }
-        let ended = self.runs.iter().filter(|r| self.world.statuses(**r).0.is_final()).count();
-        assert_eq!(ended, self.ends.len(), "every end is announced");
+        let finished = self.runs.iter().filter(|r| self.world.statuses(**r).0.is_final()).count();
+        assert_eq!(finished, self.ends.len(), "every end is announced");
     }
 
     /// Whether the rate limit has too few units for a task.
@@ -198,7 +212,7 @@ impl Random {
         let limit = self.world.state.rate_limit("rate").unwrap();
         assert!((0..=limit.limit).contains(&limit.value), "{limit:?}");
         // Fixed windows: at most the units of two windows within the length of one.
-        let recent = self.limited.iter().filter(|at| now - **at < 60_000).count();
+        let recent = self.limited.iter().filter(|time| now - **time < 60_000).count();
         assert!(recent <= 4, "{recent} assignments of two units within a minute");
     }
 
@@ -234,7 +248,7 @@ impl Random {
         }
     }
 
-    /// Adds a worker that serves all actions, and checks that all runs end.
+    /// Adds a worker that serves all actions, and checks that all runs finish.
     pub(super) fn check_that_all_runs_end(&mut self) {
         let worker = self.world.register(&WORKFLOWS, &[("default", 1000), ("cpu", 1000)]);
         self.world.event(|state, now| state.open_stream(worker, true, now)).unwrap();
@@ -254,7 +268,7 @@ impl Random {
             self.world.seconds(10);
         }
         for run in &self.runs {
-            assert!(self.world.statuses(*run).0.is_final(), "{run} never ended");
+            assert!(self.world.statuses(*run).0.is_final(), "{run} never finished");
         }
     }
 }

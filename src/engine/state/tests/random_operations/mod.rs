@@ -3,11 +3,13 @@
 mod checks;
 #[cfg(feature = "cel")]
 mod group_model;
+mod operation;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
+use self::operation::{Op, op};
 use super::conditions::{event, parent, sleep};
 use super::*;
 use crate::{
@@ -20,67 +22,6 @@ use crate::{
     },
     hatchet::wire::is_skipped,
 };
-
-#[derive(Debug, Clone)]
-enum Op {
-    Trigger {
-        workflow: usize,
-        priority: i32,
-        /// The key of its concurrency groups.
-        key: u8,
-    },
-    Complete(usize),
-    Fail(usize, bool),
-    Stale(usize),
-    Cancel(usize),
-    CancelTask(usize),
-    ReplayTask(usize),
-    Replay(usize),
-    Release(usize),
-    Chunk(usize, i64),
-    Register {
-        slots: i64,
-        cpu: i64,
-    },
-    Open(usize, bool),
-    Close(usize),
-    Heartbeat(usize),
-    Pause(usize, bool),
-    Unsubscribe(usize),
-    Advance(u64),
-    /// Pushes an event for which tasks wait.
-    Event(usize),
-    /// Persists the changes without a restart.
-    Persist,
-    Restart,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let at = 0usize..64;
-    prop_oneof![
-        6 => (0usize..WORKFLOWS.len(), 1i32..=3, 0u8..3)
-            .prop_map(|(workflow, priority, key)| Op::Trigger { workflow, priority, key }),
-        6 => at.clone().prop_map(Op::Complete),
-        3 => (at.clone(), any::<bool>()).prop_map(|(at, may)| Op::Fail(at, may)),
-        1 => at.clone().prop_map(Op::Stale),
-        1 => at.clone().prop_map(Op::Cancel),
-        1 => at.clone().prop_map(Op::CancelTask),
-        1 => at.clone().prop_map(Op::ReplayTask),
-        1 => at.clone().prop_map(Op::Replay),
-        1 => at.clone().prop_map(Op::Release),
-        1 => (at.clone(), 0i64..4).prop_map(|(at, index)| Op::Chunk(at, index)),
-        1 => (0i64..4, 0i64..3).prop_map(|(slots, cpu)| Op::Register { slots, cpu }),
-        2 => (at.clone(), prop::bool::weighted(0.2)).prop_map(|(at, is_heartbeat)| Op::Open(at, is_heartbeat)),
-        1 => at.clone().prop_map(Op::Close),
-        6 => at.clone().prop_map(Op::Heartbeat),
-        1 => (at.clone(), any::<bool>()).prop_map(|(at, paused)| Op::Pause(at, paused)),
-        1 => at.clone().prop_map(Op::Unsubscribe),
-        2 => (0usize..4).prop_map(Op::Event),
-        1 => Just(Op::Persist),
-        1 => Just(Op::Restart),
-        3 => prop_oneof![0u64..500, 500u64..6000, 20_000u64..400_000].prop_map(Op::Advance),
-    ]
-}
 
 #[cfg(not(feature = "cel"))]
 const WORKFLOWS: [&str; 7] = ["plain", "retried", "cpu", "dag", "limited", "sticky", "conditions"];
@@ -139,9 +80,9 @@ struct QueuedTask {
 impl QueuedTask {
     /// Whether this task fits on every worker on which the other task fits.
     fn requires_at_most(&self, other: &Self) -> bool {
-        self.requirements
-            .iter()
-            .all(|(kind, units)| other.requirements.iter().any(|(of, more)| of == kind && units <= more))
+        self.requirements.iter().all(|(kind, units)| {
+            other.requirements.iter().any(|(other_kind, more)| other_kind == kind && units <= more)
+        })
     }
 }
 
@@ -210,109 +151,6 @@ impl Random {
         }
     }
 
-    fn apply(&mut self, op: &Op) {
-        let pick = |list: &Vec<RunId>, at: usize| list.get(at % list.len().max(1)).copied();
-        let worker = |at: usize| self.workers.get(at % self.workers.len().max(1)).copied();
-        let world = &mut self.world;
-        match *op {
-            Op::Trigger { workflow, priority, key } => {
-                let run = world.trigger_with(WORKFLOWS[workflow], |item| {
-                    item.template.priority = Some(priority);
-                    item.template.input = format!(r#"{{"k":"{key}"}}"#).into();
-                });
-                self.runs.push(run);
-            }
-            Op::Complete(at) | Op::Fail(at, _) | Op::Stale(at) => {
-                // Running tasks only: `stage_table` covers the other stages.
-                let all = self.runs.iter().flat_map(|run| world.state.run(*run).unwrap().1.tasks.clone());
-                let running: Vec<RunId> = all.filter(|task| world.status(*task).0 == RunStatus::Running).collect();
-                let Some(run) = pick(&running, at) else { return };
-                let attempt = world.status(run).1;
-                match *op {
-                    Op::Complete(_) => world.complete(run, attempt),
-                    Op::Stale(_) => world.complete(run, attempt - 1),
-                    _ => world.report(run, attempt, failed("boom", matches!(op, Op::Fail(_, true)))),
-                }
-            }
-            Op::Cancel(at) => {
-                if let Some(run) = pick(&self.runs, at) {
-                    world.event(|state, now| state.cancel(run, now));
-                }
-            }
-            Op::CancelTask(at) => {
-                if let Some(run) = pick(&self.runs, at) {
-                    let task = pick(&world.state.run(run).unwrap().1.tasks.clone(), at / 7).unwrap();
-                    world.event(|state, now| state.cancel(task, now));
-                }
-            }
-            Op::Replay(at) | Op::ReplayTask(at) => {
-                if let Some(run) = pick(&self.runs, at) {
-                    let task = pick(&world.state.run(run).unwrap().1.tasks.clone(), at / 7).unwrap();
-                    let id = if matches!(op, Op::Replay(_)) { run } else { task };
-                    world.event(|state, now| state.replay(id, now));
-                    self.ends.remove(&run);
-                }
-            }
-            Op::Release(at) => {
-                if let Some(run) = pick(&self.runs, at).map(|run| world.task_at(run, 0)) {
-                    world.event(|state, now| state.release_slot(run, now));
-                }
-            }
-            Op::Chunk(at, index) => {
-                if let Some(run) = pick(&self.runs, at).map(|run| world.task_at(run, 0)) {
-                    world.event(|state, now| state.put_chunk(run, "c".into(), Some(index), now));
-                }
-            }
-            Op::Register { slots, cpu } => {
-                self.workers.push(world.register(&WORKFLOWS, &[("default", slots), ("cpu", cpu)]));
-            }
-            Op::Open(at, is_heartbeat) => {
-                if let Some(id) = worker(at)
-                    && let Ok(stream) = world.event(|state, now| state.open_stream(id, is_heartbeat, now))
-                {
-                    self.streams.push(stream);
-                }
-            }
-            Op::Close(at) => {
-                if !self.streams.is_empty() {
-                    let stream = self.streams.swap_remove(at % self.streams.len());
-                    world.event(|state, now| state.close_stream(stream, now));
-                }
-            }
-            Op::Heartbeat(at) => {
-                if let Some(id) = worker(at) {
-                    let _ = world.event(|state, now| state.heartbeat(id, now));
-                }
-            }
-            Op::Pause(at, paused) => {
-                if let Some(id) = worker(at) {
-                    let _ = world.event(|state, now| state.pause(id, paused, now));
-                }
-            }
-            Op::Unsubscribe(at) => {
-                if let Some(id) = worker(at) {
-                    let _ = world.event(|state, _| state.unsubscribe(id));
-                }
-            }
-            Op::Event(at) => {
-                let event = PushedEvent {
-                    key: EVENTS[at].into(),
-                    input: "{}".into(),
-                    metadata: "{}".into(),
-                    priority: None,
-                    scope: None,
-                };
-                world.event(|state, now| state.push_event(event, now));
-            }
-            Op::Persist => self.store.persist(&mut world.state, world.now),
-            Op::Restart => {
-                world.restart(&mut self.store);
-                self.streams.clear();
-            }
-            Op::Advance(millis) => world.advance(Duration::from_millis(millis)),
-        }
-    }
-
     /// All queued tasks.
     fn queued(&self) -> BTreeMap<RunId, QueuedTask> {
         let state = &self.world.state;
@@ -343,7 +181,7 @@ impl Random {
 
     fn statuses(&self, run: RunId) -> (RunStatus, Vec<(Stage, i32)>) {
         let (status, stages) = self.world.statuses(run);
-        let attempts = (0..stages.len()).map(|at| self.world.status(self.world.task_at(run, at)).1);
+        let attempts = (0..stages.len()).map(|index| self.world.status(self.world.task_at(run, index)).1);
         (status, stages.into_iter().zip(attempts).collect())
     }
 }
@@ -362,7 +200,7 @@ proptest! {
         for op in &ops {
             let before = random.queued();
             random.world.effects.clear();
-            random.apply(op);
+            random.apply(*op);
             random.check(op, &before);
         }
         random.check_that_all_runs_end();

@@ -10,8 +10,11 @@ use crate::hatchet::{
     transport::{ClientError, ErrorKind},
 };
 
-/// Rows of a page, the maximum of the embedded engine.
+/// Rows of a page by default, the maximum of the embedded engine.
 const PAGE_SIZE: usize = 1000;
+
+/// Minimum number of rows of a page. Two pages overlap by at least one row, and a page must have more.
+const MIN_PAGE_SIZE: usize = 10;
 
 /// Maximum number of requests for one list. Ends the read of a list that grows faster than it is read.
 const MAX_REQUESTS: usize = 5000;
@@ -32,7 +35,13 @@ impl<T: Row> Pages<T> {
         path: String,
         query: Vec<(&'static str, String)>,
     ) -> Self {
-        Self { rest, path, query, cursor: Cursor::default(), requests: 0, rows: PhantomData }
+        Self { rest, path, query, cursor: Cursor::new(PAGE_SIZE), requests: 0, rows: PhantomData }
+    }
+
+    /// Sets the number of rows of a page, within the limits.
+    pub(in crate::hatchet::client::rest) fn page_size(mut self, rows: usize) -> Self {
+        self.cursor.page_size = rows.clamp(MIN_PAGE_SIZE, PAGE_SIZE);
+        self
     }
 
     /// Returns the next rows; `None` at the end. After an error, the next call reads the same page again.
@@ -40,16 +49,16 @@ impl<T: Row> Pages<T> {
         while !self.cursor.at_end {
             if self.requests == MAX_REQUESTS {
                 let text = format!(
-                    "listing {} failed: more than {MAX_REQUESTS} pages of {PAGE_SIZE} rows. Request fewer rows",
-                    self.path
+                    "listing {} failed: more than {MAX_REQUESTS} pages of {} rows. Request fewer rows",
+                    self.path, self.cursor.page_size
                 );
                 return Err(ClientError::new(ErrorKind::TooLarge, text));
             }
             self.requests += 1;
-            let position = [("limit", PAGE_SIZE.to_string()), ("offset", self.cursor.offset.to_string())];
+            let position = [("limit", self.cursor.page_size.to_string()), ("offset", self.cursor.offset.to_string())];
             let query: Vec<_> = self.query.iter().cloned().chain(position).collect();
             let page: Rows<T> = self.rest.call(Method::GET, &self.path, &query, None).await?;
-            let new = self.cursor.take(page.rows);
+            let new = self.cursor.take(page);
             if !new.is_empty() {
                 return Ok(Some(new));
             }
@@ -70,37 +79,35 @@ impl<T: Row> Pages<T> {
 /// The position in a list that is paged by offset while rows are added and removed:
 ///
 /// - Rows are added at the start, and move rows that were read into the next page. They are recognized by their ids.
-/// - Removed rows move later rows forward, out of the next page. So each page overlaps the previous page. If the first row
-///   of a page was not read before, rows may have been skipped, and the position moves back by half a page.
-#[derive(Default)]
+/// - Removed rows move later rows forward, out of the next page. So each page overlaps the previous page. If the first
+///   row of a page was not read before, rows may have been skipped, and the position moves back by half a page.
 struct Cursor {
+    page_size: usize,
     offset: usize,
     /// The number of rows of the next page that were read already, if the list does not change.
     overlap: usize,
     read: HashSet<String>,
-    /// The first row of the last page.
-    first: Option<String>,
     at_end: bool,
 }
 
 impl Cursor {
+    fn new(page_size: usize) -> Self {
+        Self { page_size, offset: 0, overlap: 0, read: HashSet::new(), at_end: false }
+    }
+
     /// Adds the page at the offset, and returns its new rows.
-    fn take<T: Row>(&mut self, page: Vec<T>) -> Vec<T> {
-        let first = page.first().map(|row| row.id().to_owned());
-        let is_adjacent = self.offset == 0 || first.as_ref().is_some_and(|id| self.read.contains(id));
+    fn take<T: Row>(&mut self, page: Rows<T>) -> Vec<T> {
+        let Rows { rows: page, pagination } = page;
+        let is_adjacent = self.offset == 0 || page.first().is_some_and(|row| self.read.contains(row.id()));
         if !is_adjacent {
-            self.offset = self.offset.saturating_sub(PAGE_SIZE / 2);
-            self.first = first;
+            self.offset = self.offset.saturating_sub(self.page_size / 2);
             return Vec::new();
         }
         let rows = page.len();
         let new: Vec<T> = page.into_iter().filter(|row| self.read.insert(row.id().to_owned())).collect();
-        // An engine without paging returns the same rows at each offset.
-        let is_repeated = first == self.first;
-        self.at_end = new.is_empty() && (rows <= self.overlap || is_repeated);
+        self.at_end = pagination.is_none() || (new.is_empty() && rows <= self.overlap);
         self.overlap = (rows / 10).max(1);
         self.offset += rows.saturating_sub(self.overlap);
-        self.first = first;
         new
     }
 }
@@ -108,7 +115,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde::Deserialize;
+    use serde::{Deserialize, de::IgnoredAny};
 
     use super::*;
 
@@ -122,10 +129,21 @@ mod tests {
     }
 
     /// Reads a list of numbers to its end. `change` is called between the pages.
-    fn read(mut list: Vec<usize>, cap: usize, mut change: impl FnMut(&mut Vec<usize>, usize)) -> (Vec<usize>, usize) {
-        let (mut cursor, mut read) = (Cursor::default(), Vec::new());
+    fn read(list: Vec<usize>, cap: usize, change: impl FnMut(&mut Vec<usize>, usize)) -> (Vec<usize>, usize) {
+        read_by(Cursor::new(PAGE_SIZE), list, cap, change)
+    }
+
+    fn read_by(
+        mut cursor: Cursor,
+        mut list: Vec<usize>,
+        cap: usize,
+        mut change: impl FnMut(&mut Vec<usize>, usize),
+    ) -> (Vec<usize>, usize) {
+        let mut read = Vec::new();
         for request in 1..200 {
-            let page = list.iter().skip(cursor.offset).take(cap.min(PAGE_SIZE)).map(|n| Id(n.to_string())).collect();
+            let rows = cap.min(cursor.page_size);
+            let rows = list.iter().skip(cursor.offset).take(rows).map(|n| Id(n.to_string())).collect();
+            let page = Rows { rows, pagination: Some(IgnoredAny) };
             read.extend(cursor.take::<Id>(page).into_iter().map(|id| id.0.parse::<usize>().unwrap()));
             if cursor.at_end {
                 return (read, request);
@@ -152,11 +170,37 @@ mod tests {
     }
 
     #[test]
-    fn engine_without_paging_is_requested_twice() {
-        let mut cursor = Cursor::default();
-        let page = || (0..50).map(|n| Id(n.to_string())).collect::<Vec<_>>();
-        assert_eq!(cursor.take(page()).len(), 50);
-        assert!(cursor.take(page()).is_empty() && cursor.at_end);
+    fn shortest_pages_are_read_to_their_end() {
+        for size in [MIN_PAGE_SIZE, 11, 21] {
+            let (all, _) = read_by(Cursor::new(size), (0..500).collect(), PAGE_SIZE, |_, _| {});
+            assert_eq!(all, (0..500).collect::<Vec<_>>(), "{size}");
+            // Most of the rows that were read are removed after the first page.
+            let (rest, _) = read_by(Cursor::new(size), (0..100).collect(), PAGE_SIZE, |list, request| {
+                if request == 1 {
+                    list.drain(0..size - 2);
+                }
+            });
+            assert_eq!(rest, (0..100).collect::<Vec<_>>(), "{size}");
+        }
+    }
+
+    #[test]
+    fn engine_without_paging_is_requested_once() {
+        let mut cursor = Cursor::new(PAGE_SIZE);
+        let rows = (0..1200).map(|n| Id(n.to_string())).collect();
+        assert_eq!(cursor.take(Rows { rows, pagination: None }).len(), 1200);
+        assert!(cursor.at_end);
+    }
+
+    #[test]
+    fn page_of_the_same_rows_does_not_end_the_list() {
+        // As many rows are added as the position advances, so the second page is the first page again.
+        let (read, _) = read((0..3000).collect(), PAGE_SIZE, |list, request| {
+            if request == 1 {
+                list.splice(0..0, 10_000..10_900);
+            }
+        });
+        assert!((0..3000).all(|row| read.contains(&row)));
     }
 
     #[test]
@@ -171,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn many_new_rows_are_not_the_end() {
+    fn page_without_unread_rows_does_not_end_the_list() {
         let (read, _) = read((0..3000).collect(), PAGE_SIZE, |list, request| {
             if request == 1 {
                 list.splice(0..0, 10_000..12_500);
@@ -183,14 +227,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn rows_that_stay_are_read(
+        fn every_remaining_row_is_read(
             rows in 0usize..3000,
             changes in proptest::collection::vec((0usize..1500, 0usize..3000, 0usize..1500), 0..6),
         ) {
             let mut removed = HashSet::new();
             let (read, _) = read((0..rows).collect(), PAGE_SIZE, |list, request| {
-                if let Some((new, at, count)) = changes.get(request - 1) {
-                    let from = (*at).min(list.len());
+                if let Some((new, position, count)) = changes.get(request - 1) {
+                    let from = (*position).min(list.len());
                     removed.extend(list.drain(from..(from + count).min(list.len())));
                     list.splice(0..0, (0..*new).map(|n| 10_000 * request + n));
                 }

@@ -1,8 +1,11 @@
 //! Rows and pages of lists.
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
-/// A row of a list.
+/// A row of a list, identified across pages by its id.
 pub(in crate::hatchet::client::rest) trait Row: DeserializeOwned {
     fn id(&self) -> &str;
 }
@@ -13,6 +16,10 @@ pub(in crate::hatchet::client::rest) trait Row: DeserializeOwned {
 pub(in crate::hatchet::client::rest) struct Rows<T> {
     #[serde(default = "Vec::new", deserialize_with = "null_is_default")]
     pub(in crate::hatchet::client::rest) rows: Vec<T>,
+    /// The number of pages and the next page; `None` from an engine that ignores `limit` and `offset` and returns all
+    /// rows, such as a list of workers from an engine before May 2026.
+    #[serde(default)]
+    pub(in crate::hatchet::client::rest) pagination: Option<IgnoredAny>,
 }
 
 /// The metadata that the REST API adds to each resource.

@@ -57,7 +57,8 @@ impl Fixture {
         }
     }
 
-    /// Polls a run that gRPC does not find. If the poll reads the list, it returns this response. Returns whether it did.
+    /// Polls a run that gRPC does not find. If the poll reads the list, it returns this response. Returns whether it
+    /// did.
     fn poll_unfound(&mut self, run: RunId, list: Result<Option<RunDetails>, ClientError>) -> bool {
         assert_eq!(self.next_poll().0, run);
         let reads_list = self.runs.reads_list(run);
@@ -154,7 +155,7 @@ fn each_run_is_polled_in_time_while_events_arrive() {
             // The event of another run.
             fixture.runs.event(RunId::random(), None, fixture.now);
         }
-        assert!(last_polls.values().all(|at| fixture.now - *at < SECOND * (period + 5)), "{count} runs");
+        assert!(last_polls.values().all(|time| fixture.now - *time < SECOND * (period + 5)), "{count} runs");
     }
 }
 
@@ -227,7 +228,7 @@ fn run_that_disappears_is_lost() {
 }
 
 #[test]
-fn listed_run_is_awaited_with_fewer_polls_until_it_is_found() {
+fn listed_run_is_polled_less_until_found() {
     let (mut fixture, run) = (Fixture::with_list(true), RunId::random());
     let (mut wait, started) = (fixture.wait(run), fixture.now);
     let queued = || Ok(Some(details(RunStatus::Queued)));
@@ -260,7 +261,7 @@ fn wait_for_listed_run_ends_with_the_run() {
         let mut wait = fixture.wait(run);
         while !fixture.poll_unfound(run, Ok(Some(details(RunStatus::Queued)))) {}
         fixture.poll_unfound(run, end());
-        let ended = fixture.now;
+        let end_time = fixture.now;
         let result = loop {
             match wait.try_recv() {
                 Ok(result) => break result,
@@ -268,12 +269,12 @@ fn wait_for_listed_run_ends_with_the_run() {
             }
         };
         assert_eq!(result.err().map(|error| error.kind()), kind);
-        assert!(fixture.now - ended >= SECOND * seconds && fixture.now - ended <= SECOND * (seconds + 5));
+        assert!(fixture.now - end_time >= SECOND * seconds && fixture.now - end_time <= SECOND * (seconds + 5));
     }
 }
 
 #[test]
-fn triggered_run_that_is_not_listed_is_refused_later_without_list() {
+fn unlisted_run_is_lost_later_without_list() {
     let failed = || Err(failure(ErrorKind::Unreachable));
     let unlisted: fn() -> Result<Option<RunDetails>, ClientError> = || Ok(None);
     for (list, seconds) in [(unlisted, 10), (failed, 30)] {
@@ -316,7 +317,7 @@ fn refused_poll_fails_its_run_and_refused_token_fails_all() {
 }
 
 #[test]
-fn silence_fails_only_older_waits() {
+fn missing_responses_fail_only_older_waits() {
     let (mut fixture, old, new) = (Fixture::new(), RunId::random(), RunId::random());
     let mut old_wait = fixture.wait(old);
     fixture.now += SILENCE_TIMEOUT - SECOND;

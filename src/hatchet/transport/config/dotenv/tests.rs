@@ -4,8 +4,8 @@ fn lookup(name: &str) -> Option<String> {
     (name == "A_ENV").then(|| "env".to_owned())
 }
 
-/// A file's text, the values that python-dotenv 1.2.4 reads from it (without names that have no value), and the number of
-/// statements that it refuses. `A_ENV` is `env` in the process' environment.
+/// A file's text, the values that python-dotenv 1.2.4 reads from it (without names that have no value), and the number
+/// of statements that it refuses. `A_ENV` is `env` in the process' environment.
 type Row = (&'static str, &'static [(&'static str, &'static str)], usize);
 
 #[rustfmt::skip]
@@ -134,7 +134,7 @@ const TABLE: &[Row] = &[
 ];
 
 #[test]
-fn values_are_those_of_python_dotenv() {
+fn values_equal_the_values_of_python_dotenv() {
     for (text, values, malformed) in TABLE {
         let env = parse(text, lookup);
         // python-dotenv returns a dictionary: the last value of a name applies.

@@ -80,6 +80,36 @@ async fn dead_connection_is_detected_within_two_seconds() {
     assert!(PROBE_AFTER + MIN_PROBE_TIMEOUT < SECOND * 2);
 }
 
+/// Receives a byte every 0.1 s.
+async fn steady_traffic(activity: Activity) {
+    loop {
+        sleep(SECOND / 10).await;
+        activity.add_received(1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_dead_connection_under_traffic_is_detected_within_two_seconds() {
+    let mut peer = Peer::new(5);
+    let _call = peer.activity.begin_call();
+    for number in 0..5 {
+        // A connection that is replaced before the response to its first probe does not measure the timeout.
+        peer.response_delay.store(500, Ordering::Relaxed);
+        peer.stays_alive_for(SECOND / 10).await;
+        peer.response_delay.store(5, Ordering::Relaxed);
+        peer.activity.add_received(1);
+        let traffic = steady_traffic(peer.activity.clone());
+        tokio::select! {
+            () = peer.stays_alive_for(SECOND * 10) => {}
+            () = traffic => unreachable!(),
+        }
+        peer.die();
+        let last_byte = peer.activity.last_received();
+        peer.wait_until_dead().await;
+        assert!(last_byte.elapsed() < SECOND * 2, "connection {number}: {:?}", last_byte.elapsed());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn connection_without_room_for_a_probe_stays_alive() {
     let Peer { activity, mut monitor, .. } = Peer::new(5);
@@ -210,7 +240,7 @@ async fn engine_without_any_response_is_dead_only_without_a_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_byte_of_a_slow_link_sets_the_probe_timeout() {
+async fn first_byte_of_slow_link_sets_probe_timeout() {
     let mut peer = Peer::new(900);
     let _call = peer.activity.begin_call();
     peer.activity.set_connected();

@@ -1,4 +1,4 @@
-//! The attempts of a worker: running, waiting for their report, and recently ended.
+//! The attempts of a worker: running, waiting for their report, and recently finished.
 
 mod poll_clock;
 
@@ -20,10 +20,11 @@ use crate::hatchet::{
 };
 
 /// Run and retry count. A retry may arrive before the previous attempt is removed from the table.
-pub(super) type AttemptKey = (RunId, i32);
+pub(in crate::hatchet::worker) type AttemptKey = (RunId, i32);
 
-/// Number of recently finished attempts in the table, far more than can end while a message is in flight.
-const RECENTLY_FINISHED: usize = 4096;
+/// Number of recently finished attempts in the table: far more than can end while a message is in flight, or while the
+/// engine's list of assigned attempts lags behind. An entry takes about 60 bytes.
+const RECENTLY_FINISHED: usize = 16_384;
 
 /// All attempts of a worker.
 ///
@@ -85,7 +86,7 @@ impl AttemptTable {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an attempt. Returns false if it is running or has recently ended.
+    /// Adds an attempt. Returns `false` if it is running or has recently finished.
     pub(in crate::hatchet::worker) fn insert(&self, key: AttemptKey, attempt: RunningAttempt) -> bool {
         let mut attempts = self.lock();
         if attempts.running.contains_key(&key) || attempts.recently_finished.contains(key) {
@@ -95,7 +96,13 @@ impl AttemptTable {
         true
     }
 
-    /// Removes a finished attempt, and adds its key to the recently finished ones.
+    /// Returns whether an attempt is running or has recently finished.
+    pub(in crate::hatchet::worker) fn contains(&self, key: AttemptKey) -> bool {
+        let attempts = self.lock();
+        attempts.running.contains_key(&key) || attempts.recently_finished.contains(key)
+    }
+
+    /// Removes a finished attempt, and adds its key to the recently finished attempts.
     pub(in crate::hatchet::worker) fn remove(&self, key: AttemptKey) {
         let mut attempts = self.lock();
         attempts.recently_finished.insert(key);
@@ -129,7 +136,7 @@ impl AttemptTable {
         outstanding
     }
 
-    /// Cancels all attempts.
+    /// Cancels all attempts in the table, with the given reason.
     pub(in crate::hatchet::worker) fn cancel_all(&self, reason: CancelReason) {
         for attempt in self.lock().running.values() {
             attempt.canceller.cancel(reason);
@@ -187,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recently_ended_drops_the_oldest_beyond_its_limit() {
+    fn recently_finished_drops_the_oldest_beyond_its_limit() {
         let (mut recent, first) = (RecentlyFinished::default(), (RunId::random(), 0));
         recent.insert(first);
         recent.insert(first);
@@ -204,7 +211,7 @@ mod tests {
         assert!(table.insert(key, attempt()));
         assert!(!table.insert(key, attempt()), "it is running");
         table.remove(key);
-        assert!(!table.insert(key, attempt()), "it has ended");
+        assert!(!table.insert(key, attempt()), "it has finished");
         assert!(table.insert((key.0, 1), attempt()), "its retry is another attempt");
     }
 }

@@ -27,8 +27,8 @@ fn run_is_the_same_as_task_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn task_of_another_program_runs_by_its_name() {
     let other = OtherProgram::start().await;
-    let ended = other.runner(&["run", "report", "-i", r#"{"title":"a","pages":2}"#]).expect(0);
-    assert_eq!(ended.json(), json!({ "title": "a", "pages": 2 }));
+    let output = other.runner(&["run", "report", "-i", r#"{"title":"a","pages":2}"#]).expect(0);
+    assert_eq!(output.json(), json!({ "title": "a", "pages": 2 }));
     other.workspace.write("report.json", r#"{"title":"b"}"#);
     let lines = other.runner(&["run", "report", "-f", "report.json", "-o", "json"]).expect(0).json_lines();
     assert_eq!((&lines[0]["event"], &lines[0]["task"]), (&json!("triggered"), &json!("report")));

@@ -19,11 +19,11 @@ async fn workers_are_listed_with_slots_and_tasks() {
     assert!(lines[0]["worker_id"].is_string() && lines[0]["created_at"].is_string(), "{lines:?}");
 
     other.worker.take().unwrap().stop().await.unwrap();
-    // An engine lists a worker that has stopped as paused or inactive, or removes it.
-    let online = other.runner(&["workers", "list", "-o", "json"]).expect(0).json_lines();
-    assert!(online.iter().all(|worker| worker["status"] == "PAUSED"), "{online:?}");
+    let online = other.runner(&["workers", "list", "-o", "json"]).expect(0);
+    assert!(online.stdout.is_empty(), "{online:?}");
     let all = other.runner(&["workers", "list", "--all", "-o", "json"]).expect(0).json_lines();
-    assert!(all.len() >= online.len() && all.iter().all(|worker| worker["status"] != "ACTIVE"), "{all:?}");
+    assert_eq!((all.len(), &all[0]["status"]), (1, &json!("INACTIVE")), "paused and stopped: {all:?}");
+    assert_eq!(all[0]["worker_id"], lines[0]["worker_id"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -47,8 +47,32 @@ fn quiet_command_prints_data_only() {
     assert!(listed.stderr.is_empty() && listed.stdout.is_empty(), "{listed:?}");
     workspace.runner(&["workflows", "list", "--timeout", "0"]).expect_error(4, &["--timeout 0 leaves no time"]);
     workspace.runner(&["workflows", "list", "--timeout", "soon"]).expect(2).expect_stderr("such as 500ms");
-    // Flags of the runner before a command are refused, except for those of the connection.
+    // Flags of the runner before a command are refused, except for the connection flags.
     workspace.runner(&["--stream", "runs", "list"]).expect(2).expect_stderr("does not apply to `runs`");
     workspace.runner(&["runs"]).expect(2).expect_stderr("Usage: runner runs");
     Program::start(&mut workspace.runner_command(&["-e", "runs", "list"])).wait().expect(0);
+}
+
+#[test]
+fn invalid_number_names_its_rule() {
+    let workspace = Workspace::new();
+    let run = "01234567-89ab-cdef-0123-456789abcdef";
+    for args in [
+        &["runs", "list", "-n", "-1"][..],
+        &["workflows", "list", "--limit", "many"],
+        &["runs", "logs", run, "--tail", "-5"],
+    ] {
+        workspace.runner(args).expect(2).expect_stderr("set it to a whole number, such as 50");
+    }
+    let priority = ["events", "push", "key", "--priority", "-1"];
+    workspace.runner(&priority).expect(2).expect_stderr("set it to a number from 1 to 3");
+}
+
+/// A command in a message has the flags that select the engine.
+#[test]
+fn suggested_commands_use_the_same_engine() {
+    let workspace = Workspace::new();
+    let _engine = workspace.engine();
+    workspace.runner(&["cron", "list"]).expect(0).expect_stderr("`runner cron create --embedded");
+    workspace.runner(&["scheduled", "list"]).expect(0).expect_stderr("`runner scheduled create --embedded");
 }

@@ -1,9 +1,14 @@
-//! `runner runs …`.
+//! `runner runs`: lists, shows, watches, cancels and replays runs.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+};
 
 use serde_json::{Value, json};
 
 use super::OtherProgram;
-use crate::process::{ProgramOutput, Workspace};
+use crate::process::{Program, ProgramOutput, Workspace};
 
 const UNKNOWN: &str = "01234567-89ab-cdef-0123-456789abcdef";
 
@@ -15,8 +20,8 @@ impl OtherProgram {
     /// Runs the task to its end, and returns the id of the run.
     fn report(&self, title: &str, more: &[&str]) -> String {
         let input = json!({ "title": title }).to_string();
-        let ended = self.runner(&[&["run", "report", "-i", &input, "-o", "json"], more].concat());
-        ended.json_lines()[0]["run_id"].as_str().unwrap().to_owned()
+        let output = self.runner(&[&["run", "report", "-i", &input, "-o", "json"], more].concat());
+        output.json_lines()[0]["run_id"].as_str().unwrap().to_owned()
     }
 
     fn json(&self, args: &[&str]) -> Vec<Value> {
@@ -56,7 +61,7 @@ async fn list_selects_and_shows_runs() {
     assert_eq!(ids(&["--limit", "1"]), [failed.as_str()]);
     other.runner(&["runs", "list", "-n", "1"]).expect(0).expect_stderr("the latest 1 runs are shown");
     other.runner(&["runs", "list", "--status", "done"]).expect(2).expect_stderr("queued, running, completed");
-    other.runner(&["runs", "list", "--since", "1w"]).expect(2).expect_stderr("such as 30m, 12h or 7d");
+    other.runner(&["runs", "list", "--since", "1w"]).expect(2).expect_stderr("1h30m or 7d");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -108,6 +113,93 @@ async fn logs_and_events_show_the_history() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn followed_logs_end_with_the_run() {
+    let other = OtherProgram::start().await;
+    let trigger = || other.workspace.trigger(&["run", "report", "-i", r#"{"title":"held"}"#]);
+    let run = trigger();
+    let following = other.workspace.start_runner(&["runs", "logs", &run, "--follow"]);
+    following.out.wait_for("writing held");
+    other.release.notify_one();
+    let followed = following.wait().expect(0).expect_stderr("COMPLETED");
+    let ends: Vec<bool> =
+        followed.stdout.iter().zip(["writing held", "released"]).map(|(l, e)| l.ends_with(e)).collect();
+    assert_eq!((followed.stdout.len(), ends), (2, vec![true, true]), "only the lines: {followed:?}");
+    let again = other.json(&["runs", "logs", &run, "-f", "--tail", "1"]);
+    assert_eq!((again.len(), &again[0]["event"], &again[0]["text"]), (1, &json!("log"), &json!("released")));
+
+    let failed = other.report("fail", &[]);
+    let followed = other.runner(&["runs", "logs", &failed, "-f", "-q"]).expect(1).expect_stderr("no paper");
+    assert!(followed.stdout.len() == 1 && !followed.stderr.concat().contains("FAILED"), "quiet: {followed:?}");
+    let run = trigger();
+    let limited = ["runs", "logs", &run, "-f", "--timeout", "1s"];
+    other.runner(&limited).expect(4).expect_stderr("has not finished within 1s");
+    let following = other.workspace.start_runner(&["runs", "logs", &run, "-f"]);
+    following.out.wait_for("writing held");
+    other.runner(&["runs", "cancel", &run]).expect(0);
+    following.wait().expect(3);
+    other.runner(&["runs", "logs", UNKNOWN, "-f"]).expect_error(2, &[UNKNOWN]);
+}
+
+/// Responds to one request over a connection of its own.
+fn respond(rest: &TcpListener, status: &str, body: &str) {
+    let mut stream = BufReader::new(rest.accept().unwrap().0);
+    let mut line = String::new();
+    while stream.read_line(&mut line).unwrap() > 2 {
+        line.clear();
+    }
+    let length = body.len();
+    let response = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    stream.get_mut().write_all(response.as_bytes()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn followed_logs_show_why_they_cannot_be_read() {
+    let other = OtherProgram::start().await;
+    let rest = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", rest.local_addr().unwrap());
+    let run = other.workspace.trigger(&["run", "report", "-i", r#"{"title":"held"}"#]);
+    let follow = || {
+        let mut command = other.workspace.runner_command(&["runs", "logs", &run, "--follow"]);
+        command.env("HATCHET_CLIENT_TOKEN", other.workspace.handshake().token);
+        command.env("HATCHET_CLIENT_TLS_STRATEGY", "none").env("HATCHET_CLIENT_SERVER_URL", &address);
+        let following = Program::start(&mut command);
+        respond(&rest, "200 OK", r#"{"rows":[]}"#);
+        following
+    };
+    let refused = follow();
+    respond(&rest, "403 Forbidden", r#"{"errors":[{"description":"revoked"}]}"#);
+    refused.wait().expect_error(5, &["403", "revoked"]);
+
+    let broken = follow();
+    drop(rest);
+    broken.err.wait_for("waiting for log lines, which cannot be read: ");
+    other.release.notify_one();
+    let broken = broken.wait().expect(0).expect_stderr("the last log lines are not shown");
+    let notes = broken.stderr.iter().filter(|line| line.contains("waiting for log lines")).count();
+    assert_eq!(notes, 1, "{broken:?}");
+}
+
+#[test]
+fn list_requests_no_more_runs_than_shown() {
+    let workspace = Workspace::new();
+    let _engine = workspace.engine();
+    let rest = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", rest.local_addr().unwrap());
+    for (args, limit) in [(&["runs", "list"][..], "21"), (&["runs", "list", "-n", "5000"], "1000")] {
+        let mut command = workspace.runner_command(args);
+        command.env("HATCHET_CLIENT_TOKEN", workspace.handshake().token).env("HATCHET_CLIENT_TLS_STRATEGY", "none");
+        let listing = Program::start(command.env("HATCHET_CLIENT_SERVER_URL", &address));
+        let mut stream = BufReader::new(rest.accept().unwrap().0);
+        let mut request = String::new();
+        stream.read_line(&mut request).unwrap();
+        assert!(request.contains(&format!("limit={limit}&")), "{request}");
+        let response = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\nconnection: close\r\n\r\n{\"rows\":[]}";
+        stream.get_mut().write_all(response.as_bytes()).unwrap();
+        listing.wait().expect(0).expect_stderr("no run is selected");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn replay_runs_a_run_again() {
     let other = OtherProgram::start().await;
     let (failed, done) = (other.report("fail", &["-m", "team=red"]), other.report("a", &["-m", "team=red"]));
@@ -117,7 +209,7 @@ async fn replay_runs_a_run_again() {
     let replayed = other.runner(&["runs", "replay", &done]).expect(0);
     assert_eq!(replayed.stdout, [done.as_str()]);
     let watch = replayed.printed_command("follow each with ").replace("ID", &done);
-    crate::process::Program::start(&mut other.workspace.shell(&watch)).wait().expect(0);
+    Program::start(&mut other.workspace.shell(&watch)).wait().expect(0);
     assert_eq!(attempts(&done), 2);
     let lines = other.json(&["runs", "replay", "--status", "failed", "-m", "team=red"]);
     assert_eq!((&lines[0]["event"], &lines[0]["run_ids"]), (&json!("replayed"), &json!([failed])));
@@ -126,6 +218,26 @@ async fn replay_runs_a_run_again() {
     assert_eq!(other.json(&["runs", "replay", "-m", "team=none"])[0]["count"], 0);
     other.runner(&["runs", "replay", UNKNOWN]).expect_error(2, &["runner runs list"]);
     other.runner(&["runs", "replay"]).expect(2).expect_stderr("required");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn runs_that_are_not_replayed_or_cancelled_are_named() {
+    let other = OtherProgram::start().await;
+    let (done, open) =
+        (other.report("a", &[]), other.workspace.trigger(&["run", "report", "-i", r#"{"title":"held"}"#]));
+    let not_finished = format!("replaying 1 of 1 run failed: {open} has not finished");
+    other.runner(&["runs", "replay", &open]).expect_error(2, &[&not_finished, "runner runs list"]);
+    let replayed = other.runner(&["runs", "replay", &done, UNKNOWN, &open, &done, "-o", "json"]).expect(2);
+    assert_eq!((&replayed.json_lines()[0]["count"], &replayed.json_lines()[0]["run_ids"]), (&json!(1), &json!([done])));
+    let causes = format!("2 of 3 runs failed: the engine does not know {UNKNOWN}; {open} has not finished");
+    replayed.expect_stderr(&causes);
+    other.runner(&["runs", "watch", &done]).expect(0);
+
+    let cancelled = other.runner(&["runs", "cancel", &open, UNKNOWN, &done, &open]).expect(2);
+    assert_eq!(cancelled.stdout, [open.as_str()]);
+    let cancelled = cancelled.expect_stderr("1 of 3 runs have finished");
+    cancelled.expect_stderr(&format!("cancelling 1 of 3 runs failed: the engine does not know {UNKNOWN}"));
+    other.runner(&["runs", "watch", &open]).expect(3);
 }
 
 fn sleep(workspace: &Workspace, pair: &str) -> String {
@@ -154,6 +266,22 @@ fn watch_follows_and_cancel_ends_runs() {
     let cancelled = workspace.runner(&["runs", "cancel", "-m", "team=c"]).expect(0);
     assert_eq!(cancelled.stdout, [by_metadata]);
     workspace.runner(&["runs", "cancel"]).expect(2).expect_stderr("<ID>");
+}
+
+#[test]
+fn runs_of_other_namespaces_are_not_selected() {
+    let workspace = Workspace::new();
+    let _worker = workspace.worker(&["--embedded"]);
+    let _in_namespace = workspace.worker(&["--embedded", "--namespace", "own"]);
+    let other = sleep(&workspace, "team=a");
+    let input = ["-i", r#"{"seconds":600}"#, "-m", "team=a", "--namespace", "own"];
+    let own = workspace.trigger(&[&["run", "sync-sleep-task"], &input[..]].concat());
+    let cancel = ["runs", "cancel", "-m", "team=a", "--namespace"];
+    workspace.runner(&[&cancel[..], &["none"]].concat()).expect_error(8, &["namespace `none_`"]);
+    let cancelled = workspace.runner(&[&cancel[..], &["own"]].concat()).expect(0);
+    assert_eq!(cancelled.stdout, [own]);
+    let listed = workspace.runner(&["runs", "list", "--status", "queued,running", "-o", "json"]).expect(0);
+    assert_eq!(texts(&listed.json_lines(), "run_id"), [other]);
 }
 
 #[test]
