@@ -82,7 +82,7 @@ test-fast: ## run the unit tests and the quick tests of the binaries, for the ed
 	@$(CARGO) test --quiet --test it -- $(FAST_TESTS)
 
 chaos: ## run the fault tests in full and print a table; HATCHET_TEST_TARGET=real: on the Hatchet of the token
-	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --lib
+	@PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --lib
 	@HATCHET_CHAOS=1 PROPTEST_CASES=$${PROPTEST_CASES:-5000} $(CARGO) test --quiet --test it chaos -- --nocapture --test-threads 1
 
 test-browser: ## test the benchmark report and the dashboard in a headless browser, if one is installed
