@@ -32,12 +32,12 @@ use super::{
 use crate::{
     engine::{
         driver::{Driver, EventFilter},
-        state::{Capacity, HistoryEventKind, RunFilter, State, Task, Triggered},
+        state::{Capacity, HistoryEventKind, RunFilter, State, Triggered},
         validate::{
             definition::workflow_config, filter::parse_status, template::validate_template, trigger::validate_item,
         },
     },
-    hatchet::wire::{RunId, excerpt},
+    hatchet::wire::{RunId, WorkerId, excerpt},
 };
 
 pub(super) fn routes() -> Router<Arc<Driver>> {
@@ -211,8 +211,10 @@ struct ListQuery {
     filter: RunFilter,
     page: Page,
     include_payloads: bool,
-    /// Rows are tasks instead of runs.
+    /// Rows are tasks instead of runs, and a status is that of a task.
     only_tasks: bool,
+    /// Selects tasks whose latest attempt was assigned to this worker.
+    worker: Option<WorkerId>,
 }
 
 impl ListQuery {
@@ -222,6 +224,7 @@ impl ListQuery {
             page: Page::default().last_page(LastPage::Next),
             include_payloads: false,
             only_tasks: false,
+            worker: None,
         };
         for (key, value) in query::pairs(query) {
             let filter = &mut parsed.filter;
@@ -231,8 +234,13 @@ impl ListQuery {
                 "additional_metadata_operator" => filter.all_pairs = requires_all_pairs(&value)?,
                 "include_payloads" => parsed.include_payloads = query::parse(&key, &value)?,
                 "only_tasks" => parsed.only_tasks = query::parse(&key, &value)?,
+                "worker_id" => parsed.worker = Some(query::parse(&key, &value)?),
                 other => query::run_filter(filter, other, &value)?,
             }
+        }
+        if parsed.worker.is_some() && !parsed.only_tasks {
+            // A real engine ignores the worker then.
+            return Err(ApiError::bad_request("worker_id selects tasks: add only_tasks=true"));
         }
         Ok(parsed)
     }
@@ -253,16 +261,21 @@ async fn list_runs(
     AxumState(driver): AxumState<Arc<Driver>>,
     RawQuery(query): RawQuery,
 ) -> Result<ListResponse, ApiError> {
-    let ListQuery { filter, page, include_payloads, only_tasks } = ListQuery::parse(query.as_deref())?;
+    let ListQuery { mut filter, page, include_payloads, only_tasks, worker } = ListQuery::parse(query.as_deref())?;
     let ids: Vec<RunId> = driver
         .with(|state, _| {
-            let runs = state.select(&filter);
             if !only_tasks {
-                return runs.collect();
+                return state.select(&filter).collect();
             }
-            let exists = |id: &RunId| state.task(*id).is_some_and(Task::is_created);
-            let runs = runs.filter_map(|run| state.run(run));
-            runs.flat_map(|(_, run)| run.tasks.iter().copied().filter(exists)).collect()
+            let statuses = std::mem::take(&mut filter.statuses);
+            let matches = |id: &RunId| {
+                state.task(*id).filter(|task| task.is_created()).is_some_and(|task| {
+                    (statuses.is_empty() || statuses.contains(&task.phase.rest_status()))
+                        && worker.is_none_or(|worker| task.latest_worker() == Some(worker))
+                })
+            };
+            let runs = state.select(&filter).filter_map(|run| state.run(run));
+            runs.flat_map(|(_, run)| run.tasks.iter().copied().filter(matches)).collect()
         })
         .await?;
     let row = if only_tasks { task_row } else { list_row };
@@ -299,7 +312,9 @@ mod tests {
             ("statuses=done", "done"),
             ("additional_metadata=x", "x"),
             ("additional_metadata_operator=and", "use AND or OR"),
-            ("worker_id=1", "worker_id"),
+            ("worker_id=1&only_tasks=true", "worker_id"),
+            ("worker_id=707d0855-80ab-4e1f-a156-f1c4546cbf52", "only_tasks=true"),
+            ("tenant=1", "tenant"),
         ] {
             assert!(ListQuery::parse(Some(query)).is_err_and(|e| e.message().contains(part)), "{query}");
         }

@@ -107,6 +107,14 @@ impl TaskHistory {
         self.numbered().last().map(|(_, event)| event.kind)
     }
 
+    /// The worker of the latest retained assignment.
+    pub(crate) fn latest_worker(&self) -> Option<WorkerId> {
+        let assigned = self.numbered().filter_map(|(_, event)| {
+            if let HistoryEventKind::Assigned(worker) = event.kind { Some(worker) } else { None }
+        });
+        assigned.last()
+    }
+
     /// The events with their numbers, dropped events counted. Stops at an event that cannot be decoded.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, HistoryEvent)> {
         let mut rest = &self.encoded[..];

@@ -142,6 +142,11 @@ impl Task {
         matches!(self.phase, Phase::Failed(_)) && matches!(self.history.last(), Some(HistoryEventKind::TimedOut(_)))
     }
 
+    /// The worker of the latest assignment, if its event is retained or the attempt runs.
+    pub(crate) fn latest_worker(&self) -> Option<WorkerId> {
+        if let Phase::Running(running) = &self.phase { Some(running.worker) } else { self.history.latest_worker() }
+    }
+
     /// Returns the attempt on a worker, if the task is running.
     pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
         match &mut self.phase {

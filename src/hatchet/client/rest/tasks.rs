@@ -67,9 +67,25 @@ pub(in crate::hatchet) struct TaskRow {
     /// The time at which the worker reported the start of the latest attempt; `None` if it has not.
     #[serde(default)]
     pub(in crate::hatchet) started_at: Option<String>,
-    /// In the details of a run, the payload of the assignment: the input with the outputs of the parents.
+    /// In the details of a run, the payload of the task's first assignment: the input with the outputs of the parents.
     #[serde(default)]
     pub(in crate::hatchet) input: Option<Box<RawValue>>,
+    /// In the details of a run, the output of a completed task.
+    #[serde(default)]
+    pub(in crate::hatchet) output: Option<Box<RawValue>>,
+    /// The task that has started the run as a child.
+    #[serde(default)]
+    pub(in crate::hatchet) parent_task_external_id: Option<String>,
+}
+
+impl TaskRow {
+    /// The name of the task.
+    pub(in crate::hatchet) fn name(&self) -> &str {
+        match self.display_name.rsplit_once('-') {
+            Some((name, time)) if !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            Some(_) | None => &self.display_name,
+        }
+    }
 }
 
 impl Row for TaskRow {

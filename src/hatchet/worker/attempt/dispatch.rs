@@ -18,7 +18,9 @@ pub(in crate::hatchet::worker) fn dispatch(
     message: AssignedAction,
 ) {
     match ActionType::try_from(message.action_type) {
-        Ok(ActionType::StartStepRun) => start(resources, worker, message),
+        Ok(ActionType::StartStepRun) => {
+            start(resources, worker, message);
+        }
         Ok(ActionType::CancelStepRun) => cancel(resources, &message),
         Ok(kind @ (ActionType::StartGetGroupKey | ActionType::StartBatch)) => {
             let kind = kind.as_str_name();
@@ -30,13 +32,18 @@ pub(in crate::hatchet::worker) fn dispatch(
     }
 }
 
-fn start(resources: &Arc<WorkerResources>, worker: WorkerId, message: AssignedAction) {
+/// Starts the attempt of an assignment. Returns `false` if the attempt runs, has finished or was cancelled.
+pub(in crate::hatchet::worker) fn start(
+    resources: &Arc<WorkerResources>,
+    worker: WorkerId,
+    message: AssignedAction,
+) -> bool {
     let (bytes, limit) = (prost::Message::encoded_len(&message), resources.client.config().max_recv_message);
     let mut assignment = match Assignment::parse(worker, message) {
         Ok(assignment) => assignment,
         Err(cause) => {
             tracing::error!("ignored an assignment: invalid run id: {cause}");
-            return;
+            return false;
         }
     };
     if bytes > limit {
@@ -47,19 +54,28 @@ fn start(resources: &Arc<WorkerResources>, worker: WorkerId, message: AssignedAc
     }
     let attempt = RunningAttempt::new(assignment.info.task_name.clone());
     if !resources.table.insert(assignment.key, attempt.clone()) {
-        tracing::debug!(run = %assignment.key.0, "ignored an assignment: this attempt is running or has finished");
-        return;
+        tracing::debug!(
+            run = %assignment.key.0,
+            "ignored an assignment: this attempt is running, has finished or was cancelled"
+        );
+        return false;
     }
     // The spawned task is tracked by its table entry, which it removes at its end, and is dropped with the runtime of
     // the connection thread. Boxed, since the future is large and spawning would copy it several times.
     tokio::spawn(Box::pin(execute(resources.clone(), assignment, attempt)));
+    true
 }
 
-/// Cancels an attempt. An attempt that has finished is no longer in the table, and its cancellation is ignored.
+/// Cancels an attempt. Has no effect on an attempt that has finished. An attempt whose assignment has not arrived was
+/// lost with a connection, and is not started any more.
 fn cancel(resources: &WorkerResources, message: &AssignedAction) {
     let Ok(run) = message.task_run_external_id.parse() else { return };
-    if let Some(attempt) = resources.table.get((run, message.retry_count)) {
-        tracing::info!(run = %run, task = attempt.task_name, "cancelled by the engine");
-        attempt.canceller.cancel(CancelReason::Requested);
+    let key = (run, message.retry_count);
+    match resources.table.get(key) {
+        Some(attempt) => {
+            tracing::info!(run = %run, task = attempt.task_name, "cancelled by the engine");
+            attempt.canceller.cancel(CancelReason::Requested);
+        }
+        None => resources.table.refuse(key),
     }
 }

@@ -31,7 +31,7 @@ mod supervise;
 mod table;
 
 pub(super) use cpu_pool::CpuPool;
-pub(super) use dispatch::dispatch;
+pub(super) use dispatch::{dispatch, start};
 pub(super) use resources::{WorkerResources, action_id};
 #[cfg(test)]
 pub(super) use table::RunningAttempt;

@@ -30,7 +30,7 @@ const RECENTLY_FINISHED: usize = 16_384;
 ///
 /// An engine sends an assignment again if it has received no report of the attempt when the worker reconnects. The
 /// second assignment may cross the report of the outcome. So the table also contains the keys of finished attempts,
-/// which never run twice.
+/// which never run twice, and of attempts whose cancellation arrived before their assignment.
 #[derive(Default)]
 pub(in crate::hatchet::worker) struct AttemptTable {
     attempts: Mutex<Attempts>,
@@ -109,6 +109,18 @@ impl AttemptTable {
         attempts.running.remove(&key);
         drop(attempts);
         self.removed.notify_waiters();
+    }
+
+    /// Returns whether a later attempt of the same run is running or has recently finished.
+    pub(in crate::hatchet::worker) fn has_later(&self, (run, retry_count): AttemptKey) -> bool {
+        let attempts = self.lock();
+        let mut known = attempts.running.keys().chain(&attempts.recently_finished.order);
+        known.any(|known| known.0 == run && known.1 > retry_count)
+    }
+
+    /// Prevents the start of an attempt that was cancelled before its assignment arrived.
+    pub(super) fn refuse(&self, key: AttemptKey) {
+        self.lock().recently_finished.insert(key);
     }
 
     pub(super) fn get(&self, key: AttemptKey) -> Option<RunningAttempt> {
@@ -212,6 +224,10 @@ mod tests {
         assert!(!table.insert(key, attempt()), "it is running");
         table.remove(key);
         assert!(!table.insert(key, attempt()), "it has finished");
+        assert!(!table.has_later(key));
         assert!(table.insert((key.0, 1), attempt()), "its retry is another attempt");
+        assert!(table.has_later(key) && !table.has_later((key.0, 1)) && !table.has_later((RunId::random(), 0)));
+        table.remove((key.0, 1));
+        assert!(table.has_later(key));
     }
 }
