@@ -1,13 +1,17 @@
 //! Lists over REST: their pages, and fields of their rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use hatchet_quickstart::hatchet::wire::proto::{
-    PushEventRequest, RuntimeInfo, Sdks, WorkerRegisterRequest, v1::IdempotencyConfig,
+use hatchet_quickstart::hatchet::wire::{
+    WorkerId,
+    proto::{AssignedAction, PushEventRequest, RuntimeInfo, Sdks, WorkerRegisterRequest, v1::IdempotencyConfig},
 };
 use serde_json::{Value, json};
 
-use super::crons::expression;
+use super::{
+    crons::expression,
+    multi_task::{dag, worker},
+};
 use crate::support::{RawWorker, Target, Workflow};
 
 /// The list of a workflow's runs.
@@ -281,5 +285,33 @@ async fn list_has_payloads_on_request_only() {
             assert_eq!(row["type"], kind, "{row}");
         }
     }
+    worker.close().await;
+}
+
+#[tokio::test]
+async fn tasks_are_listed_by_their_worker_and_their_own_status() {
+    let target = Target::start().await;
+    let definition = dag(&target, "of-worker", &[("a", &[]), ("b", &["a"])], None);
+    let (workflow, mut worker) = worker(&target, &definition).await;
+    let run = target.trigger(&workflow, json!({})).await;
+    let first = worker.next_start().await;
+    worker.complete(&first, "{}").await;
+    let second = worker.next_start().await;
+    let tasks = async |worker: &str, statuses: &str, expected: &[&AssignedAction]| {
+        let path = runs(&target, &workflow, &format!("&only_tasks=true&worker_id={worker}{statuses}"));
+        let listed = |list: &Value| {
+            let rows = list["rows"].as_array().unwrap().iter();
+            let ids: HashSet<String> = rows.map(|row| row["taskExternalId"].as_str().unwrap().to_owned()).collect();
+            ids == expected.iter().map(|action| action.task_run_external_id.clone()).collect()
+        };
+        target.rest.get_until(&path, "the tasks are listed", listed).await;
+    };
+    tasks(&worker.id, "&statuses=RUNNING", &[&second]).await;
+    tasks(&worker.id, "&statuses=COMPLETED", &[&first]).await;
+    tasks(&worker.id, "&statuses=RUNNING&statuses=COMPLETED", &[&first, &second]).await;
+    tasks(&WorkerId::random().to_string(), "", &[]).await;
+    worker.complete(&second, "{}").await;
+    target.done(&run).await;
+    tasks(&worker.id, "", &[&first, &second]).await;
     worker.close().await;
 }
