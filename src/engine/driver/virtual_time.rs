@@ -18,6 +18,12 @@ const QUIET: Duration = Duration::from_millis(10);
 /// end.
 const QUIET_WITH_ATTEMPTS: Duration = Duration::from_millis(100);
 
+/// Checks in this time that must find the engine quiet: half of those that fit. On a busy machine they take longer, as
+/// the bodies and reports do that the engine waits for.
+const fn checks_in(quiet: Duration) -> u128 {
+    quiet.as_millis() / POLL_INTERVAL.as_millis() / 2
+}
+
 /// Maximum time to wait until the engine is quiet.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
@@ -49,15 +55,17 @@ impl Driver {
     /// on a worker or client for 10 ms; for 100 ms while attempts are running. Waits for 10 s at most.
     pub(crate) async fn settle(&self) {
         let started = Instant::now();
-        let mut quiet_since = (self.effects.load(Ordering::Relaxed), Instant::now());
+        let (mut effects, mut quiet_since, mut checks) = (self.effects.load(Ordering::Relaxed), Instant::now(), 0);
         while started.elapsed() < MAX_WAIT {
             tokio::time::sleep(POLL_INTERVAL).await;
-            let effects = self.effects.load(Ordering::Relaxed);
+            checks += 1;
             let (is_delivered, is_running) = self.attempts();
-            if effects != quiet_since.0 || !is_delivered {
-                quiet_since = (effects, Instant::now());
+            let effects_now = self.effects.load(Ordering::Relaxed);
+            if std::mem::replace(&mut effects, effects_now) != effects_now || !is_delivered {
+                (quiet_since, checks) = (Instant::now(), 0);
             }
-            if quiet_since.1.elapsed() >= if is_running { QUIET_WITH_ATTEMPTS } else { QUIET } {
+            let quiet = if is_running { QUIET_WITH_ATTEMPTS } else { QUIET };
+            if quiet_since.elapsed() >= quiet && checks >= checks_in(quiet) {
                 break;
             }
         }

@@ -24,7 +24,7 @@ fn timeout_is_exit_4_with_a_report() {
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let input = ["--input-json", r#"{"seconds":600}"#];
     let args =
-        [&SLEEP_TASK[..], &input, &["--runs", "3", "--timeout", "1", "--key-prefix", "p", "--out", "out"]].concat();
+        [&SLEEP_TASK[..], &input, &["--runs", "3", "--timeout", "4", "--key-prefix", "p", "--out", "out"]].concat();
     let output = bench(&workspace, &args).expect(4).expect_stderr("3 of 3 runs have not finished in time");
     output.expect_stderr("--key-prefix p");
     assert_eq!(summary(&workspace.path("out"))["state"], "timed out");
@@ -44,7 +44,7 @@ fn timeout_ends_the_trial_run() {
 fn interrupted_benchmark_continues_when_repeated() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded", "--run-keys", "--slots", "1"]);
-    let input = ["--input-json", r#"{"seconds":0.2}"#];
+    let input = ["--input-json", r#"{"seconds":0.5}"#];
     let args = [&SLEEP_TASK[..], &input, &["--runs", "12", "--key-prefix", "p", "--out", "out"]].concat();
     let first = start(&workspace, &args);
     first.err.wait_for(r#""event":"progress""#);
@@ -62,7 +62,7 @@ fn engine_outage_is_reported() {
     let engine = workspace.engine();
     let _worker = workspace.worker(&["--embedded", "--run-keys"]);
     let input = ["--input-json", r#"{"seconds":30}"#];
-    let args = [&SLEEP_TASK[..], &input, &["--runs", "5", "--timeout", "5s", "--out", "out"]].concat();
+    let args = [&SLEEP_TASK[..], &input, &["--runs", "5", "--timeout", "12s", "--out", "out"]].concat();
     let program = start(&workspace, &args);
     program.err.wait_for(r#""accepted":5"#);
     engine.kill();

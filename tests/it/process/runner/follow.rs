@@ -50,9 +50,9 @@ fn cancelled_run_is_exit_3() {
 fn timeout_is_exit_4_and_the_run_continues() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
-    let args = [&SLEEP[..], &[r#"{"seconds":1}"#, "--timeout", "100ms"]].concat();
+    let args = [&SLEEP[..], &[r#"{"seconds":4}"#, "--timeout", "2s"]].concat();
     let timed_out =
-        workspace.runner(&args).expect_error(4, &["has not finished within 100ms", "continues", "--embedded`"]);
+        workspace.runner(&args).expect_error(4, &["has not finished within 2s", "continues", "--embedded`"]);
     let id = timed_out.stderr.iter().find_map(|line| line.strip_prefix("run ")).unwrap()[..36].to_owned();
     timed_out.expect_stderr(&format!("`runner --run-id {id} --embedded`"));
     // With JSON output, the timeout is an object on stdout, too.
@@ -89,7 +89,7 @@ fn printed_attach_command_attaches() {
         Program::start(command.env("HATCHET_CLIENT_SERVER_URL", "http://127.0.0.1:9")).wait()
     };
     let check = |connection: &[&str]| {
-        let args = [&SLEEP[..], &[r#"{"seconds":2}"#, "--timeout", "1s"], connection].concat();
+        let args = [&SLEEP[..], &[r#"{"seconds":5}"#, "--timeout", "2s"], connection].concat();
         let attach = run(&mut workspace.runner_command(&args)).expect(4).printed_command("attach to it again with ");
         let attached = run(&mut workspace.shell(&attach)).expect(0);
         assert!(attached.json()["slept_seconds"].is_number(), "{attached:?}");
@@ -179,7 +179,7 @@ fn interrupt_is_exit_130_and_the_run_continues() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
     let check = |signal: &str, stream: bool| {
-        let mut args = [&SLEEP[..], &[r#"{"seconds":1.5}"#]].concat();
+        let mut args = [&SLEEP[..], &[r#"{"seconds":600}"#]].concat();
         args.extend(stream.then_some("--stream"));
         let runner = workspace.start_runner(&args);
         let id = runner.err.until("the id", |line| line.starts_with("run "))[4..40].to_owned();
@@ -189,7 +189,7 @@ fn interrupt_is_exit_130_and_the_run_continues() {
         let attach = format!("`runner --run-id {id} --embedded`");
         runner.wait().expect(130).expect_stderr(&attach).expect_stderr("continues");
         assert!(!workspace.details(&id).done, "the run continues");
-        workspace.runner(&["--run-id", &id]).expect(0);
+        workspace.runner(&["--run-id", &id, "--cancel"]).expect(0);
     };
     std::thread::scope(|scope| {
         scope.spawn(|| check("INT", false));
@@ -202,9 +202,12 @@ fn interrupt_is_exit_130_and_the_run_continues() {
 fn late_attach_to_a_stream_is_reported() {
     let workspace = Workspace::new();
     let _worker = workspace.worker(&["--embedded"]);
-    let (first, id) = start_sleep(&workspace, "1.5");
-    workspace.runner(&["--run-id", &id, "--stream"]).expect(0).expect_stderr("attached late");
-    first.wait().expect(0);
+    let (first, id) = start_sleep(&workspace, "600");
+    let attached = workspace.start_runner(&["--run-id", &id, "--stream"]);
+    attached.err.wait_for("attached late");
+    workspace.runner(&["--run-id", &id, "--cancel"]).expect(0);
+    attached.wait().expect(3);
+    first.wait().expect(3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

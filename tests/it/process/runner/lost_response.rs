@@ -140,10 +140,10 @@ async fn refusal_of_full_engine_is_shown_within_timeout() {
 async fn timeout_after_sending_prints_find_command() {
     let (workspace, fake) = (Workspace::new(), Fake::start().await);
     fake.script(|script| script.trigger_delay = std::time::Duration::from_secs(60));
-    let args = [&HELLO[..], &["--timeout", "2", "--tls-strategy", "none"]].concat();
+    let args = [&HELLO[..], &["--timeout", "5", "--tls-strategy", "none"]].concat();
     let mut command = workspace.runner_command(&args);
     let runner = Program::start(command.env("HATCHET_CLIENT_TOKEN", fake.token()));
-    let parts = ["has not responded within 2s", "not known whether a run was started", "`runner --find "];
+    let parts = ["has not responded within 5s", "not known whether a run was started", "`runner --find "];
     runner.wait().expect_error(4, &parts);
     assert_eq!(fake.script(|script| script.triggers.len()), 1);
 }
@@ -194,7 +194,7 @@ async fn bench_reports_runs_with_unknown_start() {
 async fn bench_timeout_with_unknown_starts_is_exit_7() {
     let fixture = Fixture::start().await;
     fixture.proxy.drop_received_after(b"number 7");
-    let bench = fixture.runner(&[&BENCH[..], &["--timeout", "1s"]].concat(), "/nowhere");
+    let bench = fixture.runner(&[&BENCH[..], &["--timeout", "4s"]].concat(), "/nowhere");
     let output = bench.wait().expect(7).expect_stderr("not known whether 10 of 10 runs started");
     output.expect_stderr("`runner --find run_key=KEY");
     let lines = std::fs::read_to_string(fixture.workspace.path("out/runs.jsonl")).unwrap();

@@ -171,9 +171,10 @@ fn metadata_and_priority_reach_the_engine() {
         let input = format!(r#"{{"seconds":{seconds}}}"#);
         workspace.trigger(&[&["--task-name", "sync-sleep-task", "--input-json", &input], more].concat())
     };
-    let first = sleep("1", &[]);
+    let first = sleep("600", &[]);
     let low = sleep("30", &["--priority", "1", "--metadata", "team=blue", "--metadata", "note=a=b"]);
     let high = sleep("0", &["--priority", "3"]);
+    workspace.runner(&["--run-id", &first, "--cancel"]).expect(0);
     workspace.runner(&["--run-id", &high]).expect(0);
     assert!(workspace.details(&first).done && !workspace.details(&low).done);
     let metadata: Value = serde_json::from_str(&workspace.details(&low).additional_metadata).unwrap();

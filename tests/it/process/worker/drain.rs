@@ -82,7 +82,8 @@ fn simultaneous_signals_count_as_one() {
     let worker = workspace.worker(&["--embedded", "--grace", "10m"]);
     let runner = start_sleep(&workspace, "1");
     // GNU timeout sends a signal to the process and to its group.
-    worker.signals(&["TERM", "INT"]);
+    // Both are pending when the stopped process continues.
+    worker.signals(&["STOP", "TERM", "INT", "CONT"]);
     let stopped = worker.wait().expect(0).expect_stderr("stopped");
     assert!(!stopped.stderr.iter().any(|line| line.contains("interrupted again")), "{stopped:?}");
     runner.wait().expect(0);

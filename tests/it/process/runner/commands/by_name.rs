@@ -18,8 +18,8 @@ fn run_is_the_same_as_task_name() {
     let streamed = workspace.runner(&["run", "externally-triggered-task", "--stream", "-o", "json"]).expect(0);
     assert!(streamed.json_lines().iter().any(|line| line["event"] == "chunk"), "{streamed:?}");
     workspace.runner(&["run", "sync-sleep-task", "-i", r#"{"seconds":-1}"#]).expect(1);
-    let slept = ["run", "sync-sleep-task", "-i", r#"{"seconds":5}"#, "--timeout", "200ms"];
-    workspace.runner(&slept).expect_error(4, &["has not finished within 200ms"]);
+    let slept = ["run", "sync-sleep-task", "-i", r#"{"seconds":30}"#, "--timeout", "2s"];
+    workspace.runner(&slept).expect_error(4, &["has not finished within 2s"]);
     workspace.runner(&["run", "cpu-heavy-task", "-i", r#"{"limit":"x"}"#]).expect_error(2, &["field `limit`"]);
     workspace.runner(&["run", "cpu-heavy-task", "--priority", "9"]).expect_error(2, &["invalid --priority"]);
 }
