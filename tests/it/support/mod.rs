@@ -22,6 +22,8 @@ pub use wait::{TIMEOUT, eventually, until, within_timeout};
 pub use worker::{ControlWorker, RawWorker};
 pub use workflow::{Workflow, only_task};
 
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use hatchet_quickstart::hatchet::{
     client::{RunFilter, RunSummary},
     task::Stub,
@@ -35,9 +37,22 @@ pub fn assert_refused<T: std::fmt::Debug>(result: Result<T, tonic::Status>, code
     assert!(status.message().contains(text), "`{}` does not contain `{text}`", status.message());
 }
 
-/// A loopback port that was free when this returned, for a program that cannot bind port 0.
+/// A loopback address on which nothing listens: that of the discard service. A port that another test may be given would
+/// not stay closed.
+pub const CLOSED: &str = "127.0.0.1:9";
+
+/// A free loopback port, for a program that cannot bind port 0. It is below the ports that the system chooses, so no other
+/// test is given it in the meantime.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
+    static USED: AtomicU16 = AtomicU16::new(0);
+    // Test processes that run at the same time begin at different ports.
+    let first = 10_000 + 10 * u16::try_from(std::process::id() % 2_000).unwrap();
+    loop {
+        let port = first + USED.fetch_add(1, Ordering::Relaxed);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Returns all runs in the engine's list over REST.

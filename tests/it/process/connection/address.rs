@@ -6,6 +6,7 @@ use super::{HTTP2_SETTINGS, silent_server, start_server};
 use crate::{
     fake::token,
     process::{Program, Workspace},
+    support::CLOSED,
 };
 
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
@@ -49,11 +50,8 @@ fn malformed_token_is_not_printed() {
 
 #[test]
 fn closed_port_is_exit_5() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let token = token(&closed, "");
-    let parts = ["no server responds at", closed.as_str(), "HATCHET_CLIENT_HOST_PORT"];
+    let token = token(CLOSED, "");
+    let parts = ["no server responds at", CLOSED, "HATCHET_CLIENT_HOST_PORT"];
     expect_both_fail(&Workspace::new(), &[("HATCHET_CLIENT_TOKEN", &token)], 5, &parts);
 }
 

@@ -15,6 +15,7 @@ use super::servers::{EMPTY_LIST, RestStub, tls_engine, tls_engine_for};
 use crate::{
     fake::{Fake, token},
     process::{Program, ProgramOutput, Workspace, run_async},
+    support::CLOSED,
 };
 
 const HELLO: [&str; 2] = ["--task-name", "externally-triggered-task"];
@@ -190,11 +191,7 @@ async fn no_proxy_bypasses_the_proxy() {
 async fn failing_proxy_is_named() {
     let workspace = Workspace::new();
     let token = token("x:1", "");
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap().to_string()
-    };
-    let mut cases = vec![(None, closed, "refused")];
+    let mut cases = vec![(None, CLOSED.to_owned(), "refused")];
     for (response, part) in [
         ("HTTP/1.1 403 Forbidden", "it responded with 403 Forbidden"),
         ("HTTP/1.1 407 Proxy Authentication Required", "it requires a user and password (407)"),

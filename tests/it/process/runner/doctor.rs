@@ -16,6 +16,7 @@ use crate::{
         connection::{HTTP2_SETTINGS, silent_server, tls_engine},
         run_async,
     },
+    support::CLOSED,
 };
 
 /// Status and message of each check; of several `workers` checks, the first.
@@ -101,10 +102,7 @@ fn invalid_setting_is_exit_2() {
 fn missing_engine_is_exit_5() {
     let workspace = Workspace::new();
     expect_failed(doctor(&workspace, &["--embedded"], &[]), 5, "folder", &["make run-worker"], &["token", "tcp"]);
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let token = token(&closed, "");
+    let token = token(CLOSED, "");
     let parts = ["no server responds at", "HATCHET_CLIENT_HOST_PORT"];
     expect_failed(doctor(&workspace, &[], &[("HATCHET_CLIENT_TOKEN", &token)]), 5, "tcp", &parts, &["tls", "version"]);
 }
