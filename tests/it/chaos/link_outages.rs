@@ -19,7 +19,7 @@ use super::{
     proxy::Proxy,
     table::{Row, long},
 };
-use crate::fake::Fake;
+use crate::{fake::Fake, support::one_of_three};
 
 /// Breaks the link for `length`, `times` times, and measures the time from the end of each outage to the end of a new
 /// run.
@@ -84,13 +84,14 @@ fn incompressible(bytes: usize) -> String {
 /// Asserts that received bytes keep a connection alive: that a transfer causes no reconnect. A machine that is too busy
 /// to forward bytes for 2 s is a fault of the link, so one of three transfers counts. Returns its duration.
 async fn keeps_connection(transfer: impl AsyncFn() -> u64) -> Duration {
-    for _ in 0..3 {
+    one_of_three("a transfer without a reconnect", async || {
         let started = Instant::now();
-        if transfer().await == 0 {
-            return started.elapsed();
+        match transfer().await {
+            0 => Ok(started.elapsed()),
+            reconnects => Err(reconnects),
         }
-    }
-    panic!("each of three transfers caused a reconnect");
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,25 +144,30 @@ async fn large_outcome_passes_a_slow_link() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_result_is_requested_once_over_slow_link() {
     let mut row = Row::new("result of 1.7 MB over a link of 250 kB/s");
-    // The subscriptions of this scripted engine send nothing, so each wait depends on its polls.
-    let (fake, run) = (Fake::start().await, RunId::random());
     let output = json!({ "text": incompressible(1_700_000) }).to_string();
-    fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(&output)));
-    let slow = async || {
-        let proxy = Proxy::to(fake.address).await;
-        proxy.rate(250_000);
-        let config = ClientConfig { host_port: proxy.address.to_string(), ..fake.config() };
-        (Client::new(config).unwrap(), proxy)
-    };
-    let ((single_client, _single_proxy), (many_client, _many_proxy)) = (slow().await, slow().await);
-    let started = Instant::now();
-    let waiting = single_client.run_ref::<Value>(run);
-    let mut waits = many_client.outcomes([many_client.run_ref::<Value>(run)]);
-    let among_many = within(60, "the wait for many ends", waits.next());
-    let (single, among_many) = join(completed(&waiting), among_many).await;
-    for outcome in [single, among_many.unwrap().1.unwrap()] {
-        assert_eq!(outcome.output.as_ref(), Some(&output));
-    }
-    assert_eq!(fake.script(|script| script.details_calls), 2, "a slow call is not repeated");
-    row.add(format!("waiting for one run and for many: {:.1?}", started.elapsed()));
+    let elapsed = one_of_three("a slow call is not repeated", async || {
+        // The subscriptions of this scripted engine send nothing, so each wait depends on its polls.
+        let (fake, run) = (Fake::start().await, RunId::random());
+        fake.script(|script| script.set_run(&run.to_string(), v1::RunStatus::Completed, Some(&output)));
+        let slow = async || {
+            let proxy = Proxy::to(fake.address).await;
+            proxy.rate(250_000);
+            let config = ClientConfig { host_port: proxy.address.to_string(), ..fake.config() };
+            (Client::new(config).unwrap(), proxy)
+        };
+        let ((single_client, _single_proxy), (many_client, _many_proxy)) = (slow().await, slow().await);
+        let started = Instant::now();
+        let waiting = single_client.run_ref::<Value>(run);
+        let mut waits = many_client.outcomes([many_client.run_ref::<Value>(run)]);
+        let among_many = within(60, "the wait for many ends", waits.next());
+        let (single, among_many) = join(completed(&waiting), among_many).await;
+        for outcome in [single, among_many.unwrap().1.unwrap()] {
+            assert_eq!(outcome.output.as_ref(), Some(&output));
+        }
+        match fake.script(|script| script.details_calls) {
+            2 => Ok(started.elapsed()),
+            calls => Err(calls),
+        }
+    });
+    row.add(format!("waiting for one run and for many: {:.1?}", elapsed.await));
 }

@@ -17,6 +17,8 @@ async fn events_lead_to_their_runs() {
         page.until_count("#view tbody tr", 2);
         page.until_text("#view tbody", "1 completed");
         assert!(page.text("#view tbody").contains("source: web"));
+        // The list and the keys are loaded at the same time, so the key may be missing until the next refresh.
+        page.until_count("[name=key] option[value='stock:low']", 1);
         page.fill("[name=key]", "stock:low");
         page.until_count("#view tbody tr", 1);
         assert_eq!(page.value("location.hash"), "#/events?key=stock%3Alow");

@@ -91,7 +91,20 @@ impl Shop {
     /// chunk after it is opened.
     #[track_caller]
     pub fn send_words_until_shown(&self, page: &mut Page) {
-        let shown = "!!document.querySelector('pre.stream')?.innerText.includes('word')";
+        self.send_words_until(page, "!!document.querySelector('pre.stream')?.innerText.includes('word')");
+    }
+
+    /// Like [`Self::send_words_until_shown`], for a stream that is opened again: until the page shows a word after the
+    /// mark of the gap.
+    #[track_caller]
+    pub fn send_words_until_shown_after_gap(&self, page: &mut Page) {
+        let shown = "/— chunks may be missing —[^]*word/.test(document.querySelector('pre.stream')?.innerText ?? '')";
+        self.send_words_until(page, shown);
+    }
+
+    /// Sends at most 100 words.
+    #[track_caller]
+    fn send_words_until(&self, page: &mut Page, shown: &str) {
         for _ in 0..100 {
             self.permits.add_permits(1);
             if page.value(shown) == true {

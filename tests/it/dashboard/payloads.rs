@@ -52,6 +52,8 @@ async fn payloads_are_text_and_requests_stay_at_the_engine() {
         page.until_count("#view tbody tr", 2);
         for (id, own) in [(&completed, "greeting"), (&failed, "ValueError")] {
             page.open(&format!("#/runs/{id}"), &workflow.name);
+            // Both runs have the same title.
+            page.until_text("#view", own);
             page.click("[aria-label=Metadata] summary, [aria-label=Metadata]");
             let text = page.text("#view");
             for part in [own, "onerror=", "a line", "queued", "assigned"] {

@@ -196,10 +196,13 @@ async fn keys_search_move_open_and_close() {
         page.until(&focused(&second));
         page.key("Enter");
         page.until(&format!("location.hash === '#/runs/{second}'"));
+        // The page handles a change of the address later than the address shows it.
+        page.until_text("#title", "send-email");
         page.key("Escape");
         page.until("location.hash === '#/runs'");
         // The list keeps its filters.
         page.open("#/runs?status=COMPLETED&time=1h", "Runs");
+        page.until("document.querySelector('[name=time]')?.value === '1h'");
         page.until_count(ROWS, 2);
         page.key("j");
         page.key("Enter");

@@ -70,6 +70,8 @@ async fn silent_stream_is_marked_and_opened_again() {
         page.until_text("[aria-label=Stream]", "live");
         page.until_text("pre.stream", "— chunks may be missing —");
         assert_eq!(requests(page, "/embedded-stream/"), before + 1);
+        // The page shows "live" before the engine has opened the stream.
+        shop.send_words_until_shown_after_gap(page);
         hold(page, &[SILENCE]);
         run(page, REFRESH);
         shop.permits.add_permits(300);

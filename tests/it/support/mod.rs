@@ -18,7 +18,7 @@ pub use http::{Response, open_page, page, page_as, post_as};
 pub use rest::Rest;
 pub use stream_reader::StreamReader;
 pub use target::{AuthenticatedChannel, Dispatcher, Target};
-pub use wait::{TIMEOUT, eventually, until, within_timeout};
+pub use wait::{TIMEOUT, eventually, one_of_three, until, within_timeout};
 pub use worker::{ControlWorker, RawWorker};
 pub use workflow::{Workflow, only_task};
 

@@ -76,7 +76,12 @@ var stream = client.NewStandaloneTask("go-stream", func(ctx hatchet.Context, inp
 		ctx.PutStream(fmt.Sprintf("chunk %d;", n))
 	}
 	// A real engine ends the stream with the run, and may drop chunks that it has not sent by then.
-	time.Sleep(500 * time.Millisecond)
+	for range 600 {
+		if latest, _ := os.ReadFile(input.Word); string(latest) == "chunk 19;" {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	return object{"chunks": 20}, nil
 })
 

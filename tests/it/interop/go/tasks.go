@@ -71,7 +71,8 @@ func withMetadata(pair string) []rest.V1TaskSummary {
 	return listed(rest.V1WorkflowRunListParams{AdditionalMetadata: &[]string{pair}})
 }
 
-// Runs a task that repeats a chunk until the file of its input exists. Returns the other chunks and the run.
+// Runs a task that repeats a chunk until the file of its input exists. Returns the other chunks and the run. The file contains
+// the latest chunk.
 func readStream(task string) (string, *hatchet.WorkflowRunRef) {
 	folder := must(os.MkdirTemp("", "stream"))
 	defer func() { check(os.RemoveAll(folder)) }()
@@ -81,7 +82,7 @@ func readStream(task string) (string, *hatchet.WorkflowRunRef) {
 	defer stop()
 	text := ""
 	for chunk := range client.Runs().SubscribeToStream(reading, ref.RunId) {
-		check(os.WriteFile(received, nil, 0o600))
+		check(os.WriteFile(received, []byte(chunk), 0o600))
 		if chunk != "repeated;" {
 			text += chunk
 		}

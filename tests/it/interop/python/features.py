@@ -221,6 +221,9 @@ def trigger_and_cancel_by_filter_over_rest() -> None:
 
 @case
 def workers_and_workflows_are_listed() -> None:
-    assert any(w.name == named("py-worker") and w.status == "ACTIVE" for w in hatchet.workers.list().rows)
+    active = lambda: any(  # noqa: E731
+        w.name == named("py-worker") and w.status == "ACTIVE" for w in hatchet.workers.list().rows
+    )
+    eventually(active, "the worker is active", 30)
     assert on_event.id and hatchet.workflows.get(on_event.id).name == named("py-on-event")
 

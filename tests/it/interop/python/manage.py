@@ -141,8 +141,14 @@ def cron_and_schedules_have_priority_and_metadata() -> None:
 
 @case
 def paused_worker_gets_no_run() -> None:
-    [worker] = [w for w in hatchet.workers.list().rows if w.name == named("py-workflows") and w.status == "ACTIVE"]
-    assert hatchet.workers.pause(worker.metadata.id).status == "PAUSED"
+    active = lambda: [  # noqa: E731
+        w for w in hatchet.workers.list().rows if w.name == named("py-workflows") and w.status == "ACTIVE"
+    ]
+    [worker] = eventually(active, "the worker is active", 30)
+    # Without a heartbeat in the last seconds, the worker is inactive.
+    status = lambda: hatchet.workers.get(worker.metadata.id).status  # noqa: E731
+    hatchet.workers.pause(worker.metadata.id)
+    eventually(lambda: status() == "PAUSED", "the worker is paused", 30)
 
 
     def waiting() -> Any:
@@ -152,7 +158,8 @@ def paused_worker_gets_no_run() -> None:
         return ref if is_status(ref, "QUEUED") else None
 
     ref = eventually(waiting, "a run waits")
-    assert hatchet.workers.unpause(worker.metadata.id).status == "ACTIVE"
+    hatchet.workers.unpause(worker.metadata.id)
+    eventually(lambda: status() == "ACTIVE", "the worker is active again", 30)
     ref.result()
     shown = hatchet.workers.get(worker.metadata.id)
     assert shown.runtime_info.language == "PYTHON" and shown.slot_config["default"].limit == 20, shown

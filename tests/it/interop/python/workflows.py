@@ -131,7 +131,7 @@ def idempotency_key_of_a_running_run_is_refused() -> None:
 
 @case
 def workflow_limit_applies_to_whole_runs() -> None:
-    first = start(whole, Word(word="a", seconds=0.7))
+    first = start(whole, Word(word="a", seconds=1.5))
     becomes(first, "RUNNING")
     second = start(whole, Word(word="a"))
     result = first.result()

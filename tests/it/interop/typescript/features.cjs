@@ -1,6 +1,6 @@
 // Runs, failures, children, streams and logs.
 
-const { existsSync } = require('node:fs');
+const { existsSync, readFileSync } = require('node:fs');
 const { NonRetryableError, Priority, IdempotencyCollisionError } = require('@hatchet-dev/typescript-sdk/v1');
 const { PROGRAM, assert, hatchet, sleep, eventually, isStatus, becomes, start, withMetadata, errorOf, logLines, chunks } = require('./harness.cjs');
 
@@ -59,7 +59,7 @@ const stream = hatchet.task({
     for (; !existsSync(input.word); await sleep(50)) await ctx.putStream('repeated;');
     for (let n = 0; n < 20; n += 1) await ctx.putStream(`chunk ${n};`);
     // The SDK does not wait until a chunk is sent, and a run that has finished has no stream.
-    await sleep(500);
+    await eventually(() => readFileSync(input.word, 'utf8') === 'chunk 19;', 'the reader has the last chunk');
     return {};
   },
 });

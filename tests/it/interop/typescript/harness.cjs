@@ -49,6 +49,7 @@ async function errorOf(promise) {
 const logLines = async (id) => ((await hatchet.logs.list(id)).rows ?? []).map((row) => row.message).sort();
 
 // Runs a task that repeats a chunk until the file of its input exists, and returns the other chunks and the id of the run.
+// The file contains the latest chunk.
 async function chunks(task) {
   const folder = mkdtempSync(join(tmpdir(), 'stream-'));
   try {
@@ -56,7 +57,7 @@ async function chunks(task) {
     const { id } = await start(task, { word });
     const read = [];
     for await (const chunk of hatchet.runs.subscribeToStream(id)) {
-      writeFileSync(word, '');
+      writeFileSync(word, chunk);
       if (chunk !== 'repeated;') read.push(chunk);
     }
     return { read, id };

@@ -96,10 +96,10 @@ const cases = {
     assert.equal((await hatchet.workflows.list({ name: 'ts-deleted' })).rows.length, 0);
   },
   paused_worker_gets_no_run: async () => {
-    const worker = (await hatchet.workers.list()).rows.find((w) => w.name.endsWith('ts-narrow') && w.status === 'ACTIVE');
-    const { id } = worker.metadata;
+    const active = async () => (await hatchet.workers.list()).rows.find((w) => w.name.endsWith('ts-narrow') && w.status === 'ACTIVE');
+    const { id } = (await eventually(active, 'the worker is active')).metadata;
     await hatchet.workers.pause(id);
-    assert(await hatchet.workers.isPaused(id));
+    await eventually(() => hatchet.workers.isPaused(id), 'the worker is paused');
     // A real engine may assign runs to the worker for some seconds after the pause.
     const waiting = await eventually(async () => {
       const run = await start(ordered);
