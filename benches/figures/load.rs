@@ -112,7 +112,10 @@ pub(crate) async fn messages() -> Result<Figure> {
         limit: format!("{:.0} tasks/s, bare gRPC", median(&limits)),
         value: median(&shares),
         target: Target::AtLeast(75.0, " %"),
-        notes: vec![format!("the same messages on both sides; share of each round: {} %", row(&shares))],
+        notes: vec![
+            format!("the same messages on both sides; share of each round: {} %", row(&shares)),
+            format!("tasks/s of each round: {}; bare: {}", row(&rates), row(&limits)),
+        ],
     })
 }
 
